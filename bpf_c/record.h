@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the BPF programs and user space share: sites, steps, records, counters. Read by both sides from this one file.
+ *
+ * Offsets named "in the record" count bytes from the start of struct record. All integers are little endian, as the machine's.
+ */
+#ifndef BPF_RECORD_H
+#define BPF_RECORD_H
+
+#ifndef __BPF_TRACER__
+#include <linux/types.h>
+#endif
+
+/* ---- places ---------------------------------------------------------------------------------------------- */
+
+/* Index in struct record.regs: the integer argument registers of Go's ABIInternal in their order, then the closure context.
+ * amd64 (abi-internal.md, "amd64 architecture"): RAX RBX RCX RDI RSI R8 R9 R10 R11, RDX. */
+#define RECORD_REGS 10
+
+enum location_kind {
+	LOC_NONE = 0,
+	LOC_REGISTER = 1, /* index: in struct record.regs */
+	LOC_STACK = 2,    /* offset: bytes from the stack pointer at the hit */
+	LOC_CHUNK = 3,    /* index: the step that read the chunk; offset: bytes into what it read */
+	LOC_SP = 4,       /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
+};
+
+/* Where one 8-byte word stands. */
+typedef struct location {
+	__u16 kind;  /* enum location_kind */
+	__u16 index;
+	__s32 offset;
+} location_t;
+
+/* Where the words of a slice (or string: without cap) stand. */
+typedef struct slice_location {
+	location_t ptr;
+	location_t len;
+} slice_location_t;
+
+/* ---- steps ----------------------------------------------------------------------------------------------- */
+
+enum step_op {
+	STEP_END = 0,
+	STEP_READ = 1,    /* read `len` bytes at (word of src.ptr) + off */
+	STEP_COUNTED = 2, /* read min(word of src.len * len, max) bytes at (word of src.ptr) + off; len is the element's size */
+};
+
+/* A nil pointer, a count of 0, and a step whose source chunk was not read are passed over: they leave no chunk. */
+struct step {
+	__u8 op;
+	__u8 reserved[3];
+	__u32 len;  /* bytes; of one element where counted */
+	__u32 max;  /* bytes, at most this is read */
+	__s32 off;  /* added to the pointer */
+	slice_location_t src;
+};
+
+#define STEPS_MAX 128 /* of one site: what the verifier follows on every kernel tried (docs/design.md, "The step loop") */
+
+/* ---- sites ----------------------------------------------------------------------------------------------- */
+
+enum site_kind { SITE_ENTRY = 0, SITE_RETURN = 1 };
+
+enum g_source {
+	G_R14 = 0, /* ABIInternal: R14 (amd64) */
+	G_RCX = 1, /* ABI0 at the branch of the stack check: the prologue has just loaded it */
+	G_TLS = 2, /* *(thread pointer + tls_offset) */
+};
+
+enum site_flags {
+	SITE_CHECK_BRANCH = 1, /* the instruction is the stack check's JBE: a hit that will branch (CF or ZF) is a duplicate */
+	SITE_READ_STACK_HI = 2,/* returns are traced: g.stack.hi is wanted for pairing */
+};
+
+/* One per probe; the attach cookie is its index. */
+struct site {
+	__u32 fid;        /* function: index of the counters */
+	__u32 steps;      /* index of its step list; meaningless with n_steps 0 */
+	__u16 n_steps;
+	__u8 kind;        /* enum site_kind */
+	__u8 flags;       /* enum site_flags */
+	__u8 g_source;    /* enum g_source */
+	__u8 reserved;
+	__u16 goid_off;   /* offset of goid in runtime.g; 0: not known */
+	__u16 m_off;      /* offset of m in runtime.g */
+	__u16 curg_off;   /* offset of curg in runtime.m; 0: not known */
+	__s32 tls_offset; /* of g from the thread pointer (amd64: usually -8) */
+};
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+enum record_flags {
+	REC_SYSTEM_STACK = 1, /* g is g0 or gsignal; goid is that of m.curg, 0 if none */
+	REC_NO_G = 2,         /* g could not be found or read: goid, stack_hi are 0 */
+	REC_NO_CURG = 4,      /* on the system stack and m.curg could not be read */
+	REC_FULL = 8,         /* a step was left out because the record was full */
+};
+
+struct record {
+	__u64 ts;       /* CLOCK_MONOTONIC, ns */
+	__u64 ip;       /* of the probed instruction; minus the site's link address: the load bias */
+	__u64 sp;
+	__u64 g;        /* address of runtime.g, 0 with REC_NO_G */
+	__u64 goid;
+	__u64 stack_hi; /* g.stack.hi where SITE_READ_STACK_HI, else 0 */
+	__u32 pid, tid; /* pid: thread group */
+	__u32 site;
+	__u16 flags;    /* enum record_flags */
+	__u16 reserved;
+	__u32 used;     /* bytes of `data` written: chunks, one after the other */
+	__u32 cursor;   /* the step loop's own state; meaningless to a reader */
+	__u64 regs[RECORD_REGS];
+	/* then: __u8 data[] */
+};
+
+/* What one step read; the bytes follow, padded to 8. */
+struct chunk {
+	__u16 step;   /* index of the step in the site's list */
+	__u16 status; /* enum chunk_status */
+	__u32 len;    /* bytes that follow; 0 unless CHUNK_OK or CHUNK_SHORT */
+	__u64 addr;   /* address that was read */
+	__u64 count;  /* STEP_COUNTED: the count as the program had it (elements), else 0 */
+};
+
+enum chunk_status {
+	CHUNK_OK = 0,
+	CHUNK_SHORT = 1, /* less than the plan asked for, because the record was full */
+	CHUNK_FAULT = 2, /* the address could not be read */
+	CHUNK_FULL = 3,  /* no room in the record: nothing was read */
+};
+
+/* Most bytes that one step reads, by program variant (-DCHUNK_MAX) and most bytes of data in a record (-DDATA_MAX): powers of two. */
+
+/* ---- counters -------------------------------------------------------------------------------------------- */
+
+/* Per function and CPU, added up by user space. The accounting (docs/design.md, "Accounting") is made of these. */
+struct fn_counters {
+	__u64 entry_hits;
+	__u64 duplicates;   /* hits of the stack check that came again */
+	__u64 filtered;     /* calls of processes that are not asked for */
+	__u64 limited;      /* calls past --max-events */
+	__u64 calls_lost;   /* no room in the buffer */
+	__u64 return_hits;
+	__u64 filtered_returns;
+	__u64 limited_returns;
+	__u64 returns_lost;
+	__u64 read_failures;/* chunks that are CHUNK_FAULT */
+};
+
+/* One entry, index 0. */
+struct control {
+	__u32 enabled;     /* 0: every program returns at once and counts nothing */
+	__u32 filter_pids; /* 1: only processes in the map `pids` */
+	__u64 max_calls;   /* 0: no limit */
+	__u64 calls;       /* calls let through so far, where max_calls is set */
+	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
+	__u32 reserved;
+};
+
+/* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */
+struct telemetry_key {
+	__u16 file; /* enum bpf_file */
+	__u16 line;
+	__s32 error; /* what the helper returned */
+};
+
+enum bpf_file { BPF_FILE_CALL = 1, BPF_FILE_LOCATION = 2, BPF_FILE_GOROUTINE = 3 };
+
+#define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */
+
+#endif

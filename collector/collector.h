@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The collector: maps, programs, links, the event path and the output of one trace.
+ *
+ * Order of calls: collector_create → collector_add_plan … → collector_load → collector_allow_pid … → collector_attach →
+ * collector_start → (collector_wait …) → collector_disable → collector_stop → collector_destroy. Nothing here calls back into Python.
+ * Threads: `drain` (ring or perf buffers → queue) and `writer` (pairing, decoding, output). */
+#ifndef COLLECTOR_COLLECTOR_H
+#define COLLECTOR_COLLECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../offsets/error.h"
+#include "../offsets/plan.h"
+
+enum collector_buffer { BUFFER_AUTO = 0, BUFFER_RING, BUFFER_PERF };
+enum collector_attach { ATTACH_AUTO = 0, ATTACH_MULTI, ATTACH_PERF };
+enum collector_format { FORMAT_TEXT = 0, FORMAT_JSON, FORMAT_NONE };
+
+struct collector_options {
+	enum collector_buffer buffer;
+	enum collector_attach attach;
+	enum collector_format format;
+	uint64_t buffer_size;   /* bytes; rounded up to a power of two of pages */
+	uint64_t max_calls;     /* 0: no limit */
+	bool filter_pids;       /* only processes given by collector_allow_pid() */
+	bool color;             /* text: ANSI colours */
+	bool utc;               /* text: times of day in UTC instead of local time (tests) */
+	bool no_args, no_results, no_returns; /* what was asked: returns are not probed with no_returns */
+	int out_fd;             /* where events go; not closed by the collector */
+	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */
+	const char *tracer_version;
+};
+
+struct collector;
+
+struct err *collector_create(const struct collector_options *options, struct collector **ret);
+void collector_destroy(struct collector *c); /* detaches what is attached; NULL is legal */
+
+/* The plan (kept by the caller until collector_destroy) and a descriptor of its file (kept open by the caller as well). */
+struct err *collector_add_plan(struct collector *c, const struct plan *plan, int fd, uint32_t *binary_id_ret);
+
+/* -D flags that the plans need, space separated ("-DDATA_MAX=1024 -DCHUNK_MAX=256 …"), for the compiler. Valid until destroy. */
+const char *collector_cflags(struct collector *c);
+
+/* Make the maps and load what the compiler made (format: collector/load.h). ERR_KERNEL with the verifier's last lines, ERR_PRIVILEGE. */
+struct err *collector_load(struct collector *c, const void *blob, size_t size);
+
+struct err *collector_allow_pid(struct collector *c, uint32_t pid);
+
+/* One line about what the verifier said of each program: "call_regs: 312 insns, processed 1240 of 1000000". */
+const char *collector_load_report(struct collector *c);
+
+/* Attach all sites, still disabled. ERR_CHANGED if the file is not what was planned. */
+struct err *collector_attach(struct collector *c);
+
+/* Write the meta lines (JSON), enable the programs and start the threads. */
+struct err *collector_start(struct collector *c);
+
+enum collector_event {
+	COLLECTOR_TIMEOUT = 0,
+	COLLECTOR_LIMIT,    /* max_calls reached and the open calls have returned */
+	COLLECTOR_CLOSED,   /* the reader of out_fd went away (EPIPE) */
+	COLLECTOR_FAILED,   /* writing failed (disk full …): collector_failure() says why */
+	COLLECTOR_EXITED,   /* every process given by collector_allow_pid() has ended */
+};
+
+/* Wait at most timeout_ms. Safe to call without Python's lock. */
+enum collector_event collector_wait(struct collector *c, int timeout_ms);
+const char *collector_failure(struct collector *c);
+
+/* Stop all probes from doing anything, at once: one map update. Async-signal-safe, idempotent. */
+void collector_disable(struct collector *c);
+
+/* Drain what is there, close open calls ("detached"), write the summary (JSON), join the threads. Links stay until destroy. */
+struct err *collector_stop(struct collector *c);
+
+struct collector_function_summary {
+	const char *name;
+	uint32_t fid;
+	uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
+	uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
+	uint64_t unwound; /* made-up returns */
+	uint64_t read_failures;
+};
+
+struct collector_summary {
+	double duration_s;
+	uint64_t lost;          /* calls_lost + returns_lost + misses */
+	uint64_t misses;        /* hits for which the kernel did not run the program */
+	bool reconciled;        /* the accounting holds for every function and in total */
+	struct collector_function_summary total; /* name NULL */
+	uint32_t n_functions;
+	const struct collector_function_summary *functions;
+	uint32_t n_telemetry;
+	const struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; } *telemetry;
+};
+
+/* Valid after collector_stop(), until destroy. */
+const struct collector_summary *collector_summary(struct collector *c);
+
+#endif
