@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make demo` and `make test` do everything from nothing; `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BOOTSTRAP := PYTHON=$(PYTHON) VENV=$(VENV) scripts/bootstrap.sh
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+STRICT := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror
+# Looked up when a recipe runs: the packages may be installed by this very make.
+LIBS := libelf libdw capstone zlib
+LIB_CFLAGS = $(shell pkg-config --cflags $(LIBS))
+LIB_LDLIBS = $(shell pkg-config --libs $(LIBS))
+
+OFFSETS_SRC := $(wildcard offsets/*.c)
+COLLECTOR_SRC := $(wildcard collector/*.c)
+HEADERS := $(wildcard offsets/*.h collector/*.h bpf_c/*.h)
+C_FILES := $(OFFSETS_SRC) $(COLLECTOR_SRC) $(HEADERS) $(wildcard bpf_c/*.c)
+OFFSETS_OBJ := $(OFFSETS_SRC:offsets/%.c=build/obj/offsets/%.o)
+
+TRACEE := examples/tracee/tracee
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+##@ The two commands
+.PHONY: demo
+demo: build packages-demo ## build the example program and trace it, from nothing
+	@$(MAKE) --no-print-directory $(TRACEE)
+	$(SUDO) $(PY) -m tracer --binary ./$(TRACEE) --func main.ebpfDemo -- ./$(TRACEE) -n 3
+
+# Probes need root. Without it the two halves run apart, so that only the tests which put probes run as root.
+.PHONY: test
+test: build packages-test dev ## run all tests, from nothing (PYTEST_ARGS="-k name" chooses)
+	@$(BOOTSTRAP) toolchains
+ifeq ($(SUDO),)
+	$(PY) -m pytest $(PYTEST_ARGS)
+else
+	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
+	$(SUDO) env HOME="$$HOME" PATH="$$PATH" $(PY) -B -m pytest -p no:cacheprovider -m live $(PYTEST_ARGS)
+endif
+
+##@ Build
+.PHONY: build
+build: packages-build ## build the C and the Python package into .venv
+	@$(BOOTSTRAP) venv
+	@$(MAKE) --no-print-directory build/offsets build/.python
+
+.PHONY: packages-%
+packages-%:
+	@$(BOOTSTRAP) packages $*
+
+.PHONY: dev
+dev: build
+	@$(BOOTSTRAP) dev
+
+build/obj/offsets/%.o: offsets/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/offsets: $(OFFSETS_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+# The extension modules and the console command. Offline: what they need is the distribution's.
+build/.python: setup.py pyproject.toml $(wildcard tracer/_build_*.py) tracer/__init__.py $(OFFSETS_SRC) $(COLLECTOR_SRC) $(HEADERS) $(VENV)/.made-from
+	@mkdir -p $(@D)
+	CFLAGS="$(CFLAGS)" $(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
+	@touch $@
+
+$(TRACEE): examples/tracee/main.go examples/tracee/go.mod
+	cd $(@D) && GOTOOLCHAIN=local go build -o $(@F) .
+
+.PHONY: clean
+clean: ## remove what make built (not .venv)
+	rm -rf build $(TRACEE) tracer/_*.so tracer/_offsets.c tracer/_collector.c *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+##@ Quality
+.PHONY: fmt
+fmt: build packages-lint dev ## format C, Python and Go
+	clang-format -i $(C_FILES)
+	$(PY) -m ruff check --fix-only --quiet .
+	$(PY) -m ruff format .
+	@if command -v gofmt >/dev/null; then gofmt -l -w examples tests bench; fi
+
+.PHONY: lint
+lint: packages-build packages-lint build dev ## the compilers' warnings as errors, formats, types
+	@scripts/lint.sh $(PY)
+
+.PHONY: bench
+bench: build packages-demo ## measure, each figure as a ratio within one run (BENCH_ARGS="--only NAME")
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/run.py $(BENCH_ARGS)
+
+.PHONY: fresh
+fresh: packages-fresh ## run the two commands in a minimal Debian made for it (root)
+	@$(SUDO) env PATH="$$PATH" HOME="$$HOME" scripts/fresh.sh
+
+##@ Install
+.PHONY: install
+install: build ## put gopherscope on PATH and the package where the system's python3 finds it
+	@$(SUDO) env PYTHON=$(PYTHON) scripts/install.sh install
+
+.PHONY: uninstall
+uninstall: ## take it away again
+	@$(SUDO) env PYTHON=$(PYTHON) scripts/install.sh uninstall
+
+##@ Stock kernels
+KERNEL ?= 6.1
+CMD ?= uname -r
+.PHONY: vm
+vm: packages-vm ## run a command on a stock Debian kernel in QEMU: make vm KERNEL=6.12 CMD='uname -r'
+	$(PYTHON) vm/run.py --kernel $(KERNEL) -- $(CMD)
+
+.PHONY: test-vm
+test-vm: build packages-test packages-vm dev ## run the tests that boot stock kernels
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) -m pytest -m vm tests/vm $(PYTEST_ARGS)
+
+##@ About
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+-include $(OFFSETS_OBJ:.o=.d)

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs for the system's python3, so that `sudo gopherscope …` and `sudo python3 -m tracer …` work from any folder;
+# .venv cannot do that, because sudo resets PATH. Under /usr/local, the administrator's own tree: the package manager's files
+# are not touched, which is what --break-system-packages would otherwise be a warning about.
+#   scripts/install.sh install | uninstall
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-/usr/bin/python3}
+unset PYTHONHOME PYTHONPATH
+cd_away() { cd /; } # not where a package named tracer lies in the working directory
+
+pip() { "$python" -m pip --disable-pip-version-check "$@"; }
+managed() { # pip older than 23.0.1 does not know the option, and does not need it
+  if "$python" -m pip install --help | grep -q -- --break-system-packages; then echo --break-system-packages; fi
+}
+
+case ${1-} in
+  install)
+    # A copy, so that root leaves no files of its own in the checkout.
+    copy=$(mktemp -d)
+    trap 'rm -rf "$copy"' EXIT
+    cp -r setup.py pyproject.toml README.md LICENSE tracer offsets collector bpf_c "$copy"
+    rm -f "$copy"/tracer/_*.so
+    export PIP_ROOT_USER_ACTION=ignore
+    # shellcheck disable=SC2046 # nothing or one option
+    pip install --quiet --no-deps --no-build-isolation --no-index --force-reinstall $(managed) "$copy"
+    (cd_away && "$python" -m tracer --version)
+    (cd_away && command -v gopherscope >/dev/null) || echo "note: /usr/local/bin is not on this PATH" >&2
+    echo "installed: sudo gopherscope …, sudo python3 -m tracer …"
+    ;;
+  uninstall)
+    # shellcheck disable=SC2046
+    (cd_away && PIP_ROOT_USER_ACTION=ignore pip uninstall --quiet --yes $(managed) gopherscope)
+    ;;
+  *)
+    sed -n '7s/^# *//p' "$0"
+    exit 2
+    ;;
+esac
