@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The program behind `trace`: at each probe hit one record of who, where, the argument registers, and what the site's steps read.
+ *
+ * It knows nothing of Go types: the plan's steps say what to read (record.h). Three variants of one body, so that a site pays
+ * only for what it needs: call_regs (no steps), call_few (up to FEW_STEPS, unrolled), call_many (a bounded loop).
+ *
+ * Compiled by BCC, which offers no subprograms, no global variables and reservations of constant size only; hence the macros.
+ *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
+ *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
+ *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
+ *   -DLOG_LEVEL=0|1|2        see telemetry.h
+ */
+#define __BPF_TRACER__
+#include <uapi/linux/ptrace.h>
+#include <linux/types.h>
+
+#ifndef DATA_MAX
+#define DATA_MAX 256
+#endif
+#ifndef CHUNK_MAX
+#define CHUNK_MAX 256
+#endif
+#ifndef STEPS_LIST
+#define STEPS_LIST 4
+#endif
+#define FEW_STEPS 4
+#ifndef PAGE_SIZE
+#define PAGE_SIZE 4096 /* BCC's ring buffer macro wants it */
+#endif
+#define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
+
+#include "record.h"
+
+struct step_list {
+	struct step step[STEPS_LIST];
+};
+
+/* Sizes here are placeholders: the collector makes the maps (collector/load.c), of the same names, keys and values. */
+BPF_ARRAY(control, struct control, 1);
+BPF_ARRAY(sites, struct site, 1);
+BPF_ARRAY(steps, struct step_list, 1);
+BPF_PERCPU_ARRAY(counters, struct fn_counters, 1);
+BPF_HASH(pids, u32, u32, 1);
+
+#include "telemetry.h"
+#include "location.h"
+#include "goroutine.h"
+
+#ifdef USE_PERF
+BPF_PERF_OUTPUT(events);
+/* A record is put together in memory of its thread's own: a program on a uprobe can be preempted, so a CPU's would not do. */
+BPF_TABLE("lru_hash", u32, struct call_record, scratch, 1);
+BPF_ARRAY(blank, struct call_record, 1);
+#else
+BPF_RINGBUF_OUTPUT(events, 1);
+#endif
+
+#define add(field) __sync_fetch_and_add(&(field), 1)
+
+static __always_inline void fill_record(struct pt_regs *ctx, struct call_record *r, const struct site *site, u32 index,
+					const struct control *ctl, u64 id)
+{
+	r->head.ts = bpf_ktime_get_ns();
+	r->head.ip = ctx->ip;
+	r->head.sp = ctx->sp;
+	r->head.pid = id >> 32;
+	r->head.tid = (u32)id;
+	r->head.site = index;
+	r->head.reserved = 0;
+	r->head.used = 0;
+	r->head.cursor = 0;
+	r->head.regs[0] = ctx->ax;
+	r->head.regs[1] = ctx->bx;
+	r->head.regs[2] = ctx->cx;
+	r->head.regs[3] = ctx->di;
+	r->head.regs[4] = ctx->si;
+	r->head.regs[5] = ctx->r8;
+	r->head.regs[6] = ctx->r9;
+	r->head.regs[7] = ctx->r10;
+	r->head.regs[8] = ctx->r11;
+	r->head.regs[9] = ctx->dx;
+	read_goroutine(ctx, site, ctl, &r->head);
+}
+
+/* A call that nobody asked for is counted and left: 1. */
+static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl, struct fn_counters *n,
+				       u32 pid)
+{
+	if (ctl->filter_pids && !pids.lookup(&pid)) {
+		if (site->kind == SITE_ENTRY)
+			add(n->filtered);
+		else
+			add(n->filtered_returns);
+		return 1;
+	}
+	if ((site->flags & SITE_CHECK_BRANCH) && (ctx->flags & EFLAGS_CF_ZF)) {
+		add(n->duplicates);
+		return 1;
+	}
+	if (ctl->max_calls && site->kind == SITE_ENTRY && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
+		add(n->limited);
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline void count_lost(const struct site *site, struct fn_counters *n)
+{
+	if (site->kind == SITE_ENTRY)
+		add(n->calls_lost);
+	else
+		add(n->returns_lost);
+}
+
+#ifdef USE_PERF
+static __always_inline struct call_record *reserve_record(u32 tid, int with_data)
+{
+	u32 zero = 0;
+	struct call_record *r = scratch.lookup(&tid);
+
+	if (r)
+		return r;
+	struct call_record *empty = blank.lookup(&zero);
+	if (!empty)
+		return 0;
+	scratch.update(&tid, empty);
+	return scratch.lookup(&tid);
+}
+
+static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
+{
+	u64 size = r->head.used;
+
+	opaque(size);
+	if (size > sizeof(r->data))
+		size = sizeof(r->data);
+	return events.perf_submit(ctx, r, sizeof(struct record) + size);
+}
+#else
+static __always_inline struct call_record *reserve_record(u32 tid, int with_data)
+{
+	if (with_data)
+		return events.ringbuf_reserve(sizeof(struct call_record));
+	return events.ringbuf_reserve(sizeof(struct record));
+}
+
+static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
+{
+	events.ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+#endif
+
+enum variant { REGS, FEW, MANY };
+
+static __always_inline int call_hit(struct pt_regs *ctx, const enum variant variant)
+{
+	u32 zero = 0, index = bpf_get_attach_cookie(ctx);
+	u64 id = bpf_get_current_pid_tgid();
+	struct control *ctl = control.lookup(&zero);
+	struct step_list *list = 0;
+	int error;
+
+	if (!ctl || !ctl->enabled)
+		return 0;
+	struct site *site = sites.lookup(&index);
+	if (!site)
+		return 0;
+	u32 fid = site->fid;
+	struct fn_counters *n = counters.lookup(&fid);
+	if (!n)
+		return 0;
+	if (site->kind == SITE_ENTRY)
+		add(n->entry_hits);
+	else
+		add(n->return_hits);
+	if (passed_over(ctx, site, ctl, n, id >> 32))
+		return 0;
+	if (variant != REGS) {
+		u32 at = site->steps;
+		list = steps.lookup(&at);
+		if (!list) {
+			count_lost(site, n);
+			return 0;
+		}
+	}
+	struct call_record *r = reserve_record((u32)id, variant != REGS);
+	if (!r) {
+		count_lost(site, n);
+		return 0;
+	}
+	fill_record(ctx, r, site, index, ctl, id);
+	if (variant == FEW) {
+		u64 todo = site->n_steps;
+#pragma unroll
+		for (u64 i = 0; i < FEW_STEPS; i++)
+			if (i < todo)
+				read_step(r, &list->step[i], i, n);
+	}
+	if (variant == MANY) {
+		for (u64 turn = 0; turn < STEPS_LIST; turn++) {
+			/* The cursor lives in the record and is read back, so that the verifier forgets its value and does
+			 * not follow every combination of outcomes of the steps before. */
+			u64 i = *(volatile u32 *)&r->head.cursor;
+			opaque(i);
+			if (i >= STEPS_LIST || i >= site->n_steps)
+				break;
+			read_step(r, &list->step[i], i, n);
+			r->head.cursor = i + 1;
+		}
+	}
+	error = submit_record(ctx, r);
+	if (error) {
+		count_lost(site, n);
+		telemetry_count(BPF_FILE_CALL, __LINE__, error);
+	}
+	return 0;
+}
+
+int call_regs(struct pt_regs *ctx)
+{
+	return call_hit(ctx, REGS);
+}
+
+int call_few(struct pt_regs *ctx)
+{
+	return call_hit(ctx, FEW);
+}
+
+int call_many(struct pt_regs *ctx)
+{
+	return call_hit(ctx, MANY);
+}

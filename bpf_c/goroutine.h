@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Which goroutine is running: g, its id, the top of its stack; on the system stack, the goroutine that the thread runs for. */
+#ifndef BPF_GOROUTINE_H
+#define BPF_GOROUTINE_H
+
+/* runtime.g begins with stack{lo, hi} (runtime2.go, all versions since Go 1.4). */
+#define G_STACK_HI 8
+
+static __always_inline u64 find_g(struct pt_regs *ctx, const struct site *site, const struct control *ctl)
+{
+	u64 base = 0, g = 0, r14 = ctx->r14, rcx = ctx->cx;
+	int error;
+
+	/* Read first, choose later: the compiler would choose between two addresses in the context, which the verifier refuses. */
+	opaque(r14);
+	opaque(rcx);
+	if (site->g_source == G_R14)
+		return r14;
+	if (site->g_source == G_RCX)
+		return rcx;
+	if (!ctl->fsbase_off)
+		return 0;
+	error = bpf_probe_read_kernel(&base, sizeof(base), (void *)(bpf_get_current_task() + ctl->fsbase_off));
+	if (!error)
+		error = bpf_probe_read_user(&g, sizeof(g), (void *)(base + (s64)site->tls_offset));
+	if (error) {
+		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+		return 0;
+	}
+	return g;
+}
+
+/* goid 0 is every g0's: the goroutine is then m.curg, if there is one. */
+static __always_inline u16 read_curg(const struct site *site, u64 g, u64 *goid)
+{
+	u64 m = 0, curg = 0;
+	int error = 0;
+
+	if (!site->curg_off)
+		return REC_SYSTEM_STACK | REC_NO_CURG;
+	error = bpf_probe_read_user(&m, sizeof(m), (void *)(g + site->m_off));
+	if (!error && m)
+		error = bpf_probe_read_user(&curg, sizeof(curg), (void *)(m + site->curg_off));
+	if (!error && curg)
+		error = bpf_probe_read_user(goid, sizeof(*goid), (void *)(curg + site->goid_off));
+	if (error) {
+		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+		return REC_SYSTEM_STACK | REC_NO_CURG;
+	}
+	return REC_SYSTEM_STACK;
+}
+
+static __always_inline void read_goroutine(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
+					   struct record *r)
+{
+	u64 g = find_g(ctx, site, ctl), goid = 0, hi = 0;
+	u16 flags = 0;
+	int error;
+
+	if (!g || !site->goid_off) {
+		flags = REC_NO_G;
+	} else {
+		error = bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off));
+		if (!error && (site->flags & SITE_READ_STACK_HI))
+			error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+		if (error) {
+			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+			flags = REC_NO_G;
+			goid = hi = 0;
+		} else if (!goid) {
+			flags = read_curg(site, g, &goid);
+		}
+	}
+	r->g = g;
+	r->goid = goid;
+	r->stack_hi = hi;
+	r->flags = flags;
+}
+
+#endif
