@@ -48,6 +48,7 @@ struct plan_site {
 	uint32_t first_step, n_steps;
 	uint32_t first_value, n_values; /* parameters at an entry, results at a return */
 	uint32_t data_max;   /* bytes of record data in the worst case, chunk heads included; may exceed what a record can hold */
+	uint32_t frame;      /* bytes from the stack pointer at the hit up to the return address: 0 before the prologue's push and at RET */
 };
 
 struct plan_func {
@@ -122,6 +123,8 @@ void plan_destroy(struct plan *plan);
 /* Keep a plan in a file and read it back (plan_io.c). Reading checks every index, size and string; ERR_MALFORMED says which is wrong. */
 struct err *plan_write(const struct plan *plan, const char *path);
 struct err *plan_read(const char *path, struct plan **ret);
+struct err *plan_write_fd(const struct plan *plan, int fd); /* at the current offset */
+struct err *plan_read_fd(int fd, struct plan **ret);         /* from the current offset to the end of the file */
 struct err *plan_check(const struct plan *plan);
 
 static inline const char *plan_string(const struct plan *plan, uint32_t offset)

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `offsets sites FILE FUNC` and `offsets plan FILE FUNC`. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "sites.h"
+
+#define SAME_NAME_MAX 8
+
+static const char *class_name(uint8_t cls)
+{
+	static const char *const names[] = { "other", "call", "call", "jmp", "jmp", "jcc", "ret", "stop" };
+
+	return cls < sizeof(names) / sizeof(*names) ? names[cls] : "?";
+}
+
+static struct err *write_sites(struct program *program, const struct func *func, struct jout *out)
+{
+	struct entry_site *cand _cleanup_free_ = NULL;
+	struct code *code = NULL;
+	size_t n = 0;
+	struct err *err = code_read(program->elf, program->funcs, func, &code);
+
+	if (!err)
+		err = entry_candidates(code, &cand, &n);
+	if (err) {
+		code_destroy(code);
+		return err;
+	}
+	jout_key(out, "function");
+	jout_string(out, func->name);
+	jout_key(out, "entry");
+	jout_hex(out, code->entry);
+	jout_key(out, "end");
+	jout_hex(out, code->end);
+	jout_key(out, "instructions");
+	jout_u64(out, code->n);
+	jout_key(out, "stack_check");
+	jout_bool(out, code->has_check);
+	jout_key(out, "indirect_jumps");
+	jout_bool(out, code->has_indirect);
+	jout_key(out, "entry_is_loop_head");
+	jout_bool(out, code->entry_is_target);
+	jout_key(out, "entry_candidates");
+	jout_array_begin(out);
+	for (size_t i = 0; i < n; i++) {
+		const struct insn *in = &code->insns[cand[i].insn];
+		jout_object_begin(out);
+		jout_key(out, "addr");
+		jout_hex(out, in->addr);
+		jout_key(out, "insn");
+		jout_string(out, in->name);
+		jout_key(out, "emulated");
+		jout_bool(out, in->emulated);
+		jout_key(out, "check_branch");
+		jout_bool(out, cand[i].flags & SITE_CHECK_BRANCH);
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_key(out, "returns");
+	jout_array_begin(out);
+	for (size_t i = 0; i < code->n; i++) {
+		const struct insn *in = &code->insns[i];
+		if (in->cls != INSN_RET)
+			continue;
+		jout_object_begin(out);
+		jout_key(out, "addr");
+		jout_hex(out, in->addr);
+		jout_key(out, "insn");
+		jout_string(out, class_name(in->cls));
+		jout_key(out, "emulated");
+		jout_bool(out, in->emulated);
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	code_destroy(code);
+	return NULL;
+}
+
+struct err *command_sites(struct program *program, int argc, char **argv, struct jout *out)
+{
+	const struct func *same[SAME_NAME_MAX];
+	struct err *err = NULL;
+
+	if (argc != 1)
+		return err_create(ERR_USAGE, "offsets sites FILE FUNC");
+	size_t n = func_table_find_name(program->funcs, argv[0], same, SAME_NAME_MAX);
+	if (!n)
+		return command_func_notfound(program, argv[0]);
+	jout_object_begin(out);
+	command_write_file(program, out);
+	jout_key(out, "bodies");
+	jout_array_begin(out);
+	for (size_t i = 0; i < n && i < SAME_NAME_MAX && !err; i++) {
+		jout_object_begin(out);
+		err = write_sites(program, same[i], out);
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_object_end(out);
+	return err;
+}
+
+/* ---- plan ---------------------------------------------------------------------------------------------------- */
+
+static void write_location(struct jout *out, const location_t *l)
+{
+	static const char *const kinds[] = { "none", "register", "stack", "chunk", "sp" };
+
+	jout_object_begin(out);
+	jout_key(out, "kind");
+	jout_string(out, l->kind < 5 ? kinds[l->kind] : "?");
+	jout_key(out, "index");
+	jout_u64(out, l->index);
+	jout_key(out, "offset");
+	jout_i64(out, l->offset);
+	jout_object_end(out);
+}
+
+static void write_vars(struct jout *out, const char *key, const struct plan *p, uint32_t first, uint32_t n)
+{
+	jout_key(out, key);
+	jout_array_begin(out);
+	for (uint32_t i = first; i < first + n; i++) {
+		jout_object_begin(out);
+		jout_key(out, "name");
+		jout_string(out, plan_string(p, p->vars[i].name));
+		jout_key(out, "type");
+		jout_string(out, plan_string(p, p->types.v[p->vars[i].type].name));
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+}
+
+static void write_value(struct jout *out, const struct plan *p, const struct plan_value *v)
+{
+	static const char *const reasons[] = { "", "in a float register", "overwritten", "not decoded", "too large" };
+
+	jout_object_begin(out);
+	jout_key(out, "name");
+	jout_string(out, plan_string(p, v->name));
+	jout_key(out, "pieces");
+	jout_array_begin(out);
+	for (uint32_t i = v->first_piece; i < v->first_piece + v->n_pieces; i++) {
+		const struct plan_piece *pc = &p->pieces[i];
+		jout_object_begin(out);
+		jout_key(out, "offset");
+		jout_u64(out, pc->offset);
+		jout_key(out, "size");
+		jout_u64(out, pc->size);
+		jout_key(out, "at");
+		write_location(out, &pc->at);
+		if (pc->at.kind == LOC_NONE) {
+			jout_key(out, "unreadable");
+			jout_string(out, pc->reason < 5 ? reasons[pc->reason] : "?");
+			jout_key(out, "detail");
+			jout_u64(out, pc->detail);
+		}
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_object_end(out);
+}
+
+static void write_plan_site(struct jout *out, const struct plan *p, const struct plan_site *s)
+{
+	static const char *const sources[] = { "r14", "rcx", "tls" };
+
+	jout_object_begin(out);
+	jout_key(out, "kind");
+	jout_string(out, s->kind == SITE_ENTRY ? "entry" : "return");
+	jout_key(out, "addr");
+	jout_hex(out, s->addr);
+	jout_key(out, "file_offset");
+	jout_hex(out, s->file_off);
+	jout_key(out, "insn");
+	jout_string(out, plan_string(p, s->insn));
+	jout_key(out, "emulated");
+	jout_bool(out, s->emulated);
+	jout_key(out, "check_branch");
+	jout_bool(out, s->flags & SITE_CHECK_BRANCH);
+	jout_key(out, "g");
+	jout_string(out, s->g_source < 3 ? sources[s->g_source] : "?");
+	jout_key(out, "frame");
+	jout_u64(out, s->frame);
+	jout_key(out, "data_max");
+	jout_u64(out, s->data_max);
+	jout_key(out, "values");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < s->n_values; i++)
+		write_value(out, p, &p->values[s->first_value + i]);
+	jout_array_end(out);
+	jout_key(out, "steps");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < s->n_steps; i++) {
+		const struct step *st = &p->steps[s->first_step + i];
+		jout_object_begin(out);
+		jout_key(out, "op");
+		jout_string(out, st->op == STEP_COUNTED ? "counted" : "read");
+		jout_key(out, "len");
+		jout_u64(out, st->len);
+		jout_key(out, "max");
+		jout_u64(out, st->max);
+		jout_key(out, "off");
+		jout_i64(out, st->off);
+		jout_key(out, "ptr");
+		write_location(out, &st->src.ptr);
+		if (st->op == STEP_COUNTED) {
+			jout_key(out, "count");
+			write_location(out, &st->src.len);
+		}
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_object_end(out);
+}
+
+static void write_plan_func(struct jout *out, const struct plan *p, const struct plan_func *f)
+{
+	jout_object_begin(out);
+	jout_key(out, "name");
+	jout_string(out, plan_string(p, f->name));
+	jout_key(out, "file");
+	jout_string(out, plan_string(p, f->file));
+	jout_key(out, "line");
+	jout_u64(out, f->line);
+	jout_key(out, "entry");
+	jout_hex(out, f->entry);
+	jout_key(out, "abi");
+	jout_string(out, f->abi == GO_ABI0 ? "ABI0" : "ABIInternal");
+	jout_key(out, "types_known");
+	jout_bool(out, f->has_types);
+	jout_key(out, "refused");
+	if (f->refused)
+		jout_string(out, plan_string(p, f->refused));
+	else
+		jout_null(out);
+	write_vars(out, "params", p, f->first_param, f->n_params);
+	write_vars(out, "results", p, f->first_result, f->n_results);
+	jout_key(out, "warnings");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < f->n_warnings; i++)
+		jout_string(out, plan_string(p, p->warnings[f->first_warning + i]));
+	jout_array_end(out);
+	jout_key(out, "sites");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < f->n_sites; i++)
+		write_plan_site(out, p, &p->sites[f->first_site + i]);
+	jout_array_end(out);
+	jout_object_end(out);
+}
+
+struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
+{
+	struct plan_options options = { .args = true, .results = true, .returns = true, .string_size = 256, .depth = 2, .elements = 64 };
+	const char *pattern;
+	struct plan *plan;
+
+	if (argc != 1)
+		return err_create(ERR_USAGE, "offsets plan FILE FUNC");
+	pattern = argv[0];
+	struct err *err = plan_create(program, &pattern, 1, NULL, 0, &options, &plan);
+	if (err)
+		return err;
+	jout_object_begin(out);
+	command_write_file(program, out);
+	jout_key(out, "goroutine");
+	jout_object_begin(out);
+	jout_key(out, "known");
+	jout_bool(out, plan->binary.has_g);
+	jout_key(out, "goid");
+	jout_u64(out, plan->binary.goid_off);
+	jout_key(out, "m");
+	jout_u64(out, plan->binary.m_off);
+	jout_key(out, "curg");
+	jout_u64(out, plan->binary.curg_off);
+	jout_key(out, "tls");
+	jout_i64(out, plan->binary.tls_offset);
+	jout_object_end(out);
+	jout_key(out, "functions");
+	jout_array_begin(out);
+	for (size_t i = 0; i < plan->n_funcs; i++)
+		write_plan_func(out, plan, &plan->funcs[i]);
+	jout_array_end(out);
+	jout_object_end(out);
+	plan_destroy(plan);
+	return NULL;
+}

@@ -1,0 +1,710 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+
+#define FUNCS_MAX 100000 /* functions in one plan: more is a pattern that was not meant */
+
+struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item)
+{
+	if (n < *cap)
+		return NULL;
+	size_t want = *cap ? 2 * *cap : 32;
+	void *p = realloc(*(void **)arrayp, want * item);
+	if (!p)
+		return &err_nomem;
+	*(void **)arrayp = p;
+	*cap = want;
+	return NULL;
+}
+
+static struct err *intern(struct plan_builder *b, const char *s, uint32_t *ret)
+{
+	return type_table_intern(&b->plan->types, s ? s : "", ret);
+}
+
+struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *fmt, ...)
+{
+	char text[512];
+	uint32_t string;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	struct err *err = intern(b, text, &string);
+	if (err)
+		return err;
+	if (!f->n_warnings)
+		f->first_warning = b->plan->n_warnings;
+	err = plan_append(b, warnings, string);
+	if (!err)
+		f->n_warnings++;
+	return err;
+}
+
+/* ---- the signature ------------------------------------------------------------------------------------------ */
+
+static bool is_generic(const char *name)
+{
+	return strstr(name, "[go.shape.") || strstr(name, "[...]");
+}
+
+/* The table entry of the dictionary that an instance of a generic function takes as a hidden parameter. */
+static struct err *dictionary_type(struct plan_builder *b, uint32_t *ret)
+{
+	struct go_type t = { .kind = GO_UINTPTR, .flags = TYPE_COMPLETE, .align = 8, .size = 8, .elem = TYPE_NONE, .key = TYPE_NONE };
+	struct err *err = intern(b, "uintptr", &t.name);
+
+	return err ? err : type_table_add(&b->plan->types, &t, ret);
+}
+
+static struct err *add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type)
+{
+	char made[32];
+	struct plan_var var = { .type = type };
+
+	if (!name || !*name || !strcmp(name, "_")) {
+		snprintf(made, sizeof(made), result ? "~r%u" : "_%u", n);
+		name = made;
+	}
+	struct err *err = intern(b, name, &var.name);
+	return err ? err : plan_append(b, vars, var);
+}
+
+/* Parameters, then results, in the order of the signature. dies_ret: the DIE of each, 0 for made-up ones. */
+static struct err *add_signature(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df)
+{
+	struct err *err = NULL;
+
+	f->first_param = b->plan->n_vars;
+	for (size_t i = 0; i < df->n_params && !err; i++)
+		if (!df->params[i].result)
+			err = add_var(b, df->params[i].name, false, f->n_params++, df->params[i].type);
+	f->first_result = b->plan->n_vars;
+	for (size_t i = 0; i < df->n_params && !err; i++)
+		if (df->params[i].result)
+			err = add_var(b, df->params[i].name, true, f->n_results++, df->params[i].type);
+	return err;
+}
+
+/* Types of the call in ABI order: the parameters with a generic function's dictionary put in, then the results. *dict_ret is the
+ * index of the dictionary, or SIZE_MAX. */
+static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, const char *name, uint32_t **ret, size_t *n_params_ret,
+			     size_t *dict_ret)
+{
+	bool generic = is_generic(name);
+	uint32_t *v = calloc(f->n_params + f->n_results + 1, sizeof(*v));
+	size_t n = 0, dict = SIZE_MAX;
+	struct err *err = NULL;
+
+	if (!v)
+		return &err_nomem;
+	if (generic) {
+		/* Before the receiver up to Go 1.19, behind it from 1.20 (cmd/compile/internal/noder). A method's name has its type's
+		 * parameters before a dot and a name. */
+		const char *close = strrchr(name, ']');
+		bool method = close && (close[1] == '.' || (close[1] == ')' && close[2] == '.')) && f->n_params;
+		dict = method && b->plan->binary.go_minor >= 20 ? 1 : 0;
+	}
+	for (uint32_t i = 0; i < f->n_params && !err; i++) {
+		if (n == dict)
+			err = dictionary_type(b, &v[n++]);
+		v[n++] = b->plan->vars[f->first_param + i].type;
+	}
+	if (!err && n == dict)
+		err = dictionary_type(b, &v[n++]);
+	*n_params_ret = n;
+	for (uint32_t i = 0; i < f->n_results; i++)
+		v[n++] = b->plan->vars[f->first_result + i].type;
+	if (err) {
+		free(v);
+		return err;
+	}
+	*ret = v;
+	*dict_ret = generic ? dict : SIZE_MAX;
+	return NULL;
+}
+
+/* ---- the witness -------------------------------------------------------------------------------------------- */
+
+/* DWARF's register number → the index in ABI order, −1 if it is no integer argument register. Source: System V ABI, figure 3.36. */
+static int abi_index_of_dwarf(int reg)
+{
+	static const int8_t map[] = { 0, 9, 2, 1, 4, 3, -1, -1, 5, 6, 7, 8 };
+
+	return reg >= 0 && (size_t)reg < sizeof(map) ? map[reg] : -1;
+}
+
+#define DWARF_XMM0 17
+
+/* Hold the ABI's word against DWARF's location at the first instruction. DWARF's is used where they differ in registers; on the stack
+ * the rule stands (old compilers describe parts of a value there as the whole). */
+static struct err *witness(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df, const struct dwarf_param *param,
+			   struct track_word *words, const struct abi_word *abi_words, size_t n)
+{
+	struct dwarf_piece pieces[DWARF_PIECES_MAX];
+	size_t n_pieces = 0;
+
+	if (!param->has_location || param->type >= b->plan->types.n)
+		return NULL;
+	struct err *err = dwarf_info_location(b->dwarf, df, param->die, b->plan->types.v[param->type].size, f->entry, pieces, &n_pieces);
+	if (err) {
+		/* A witness that says nothing is no contradiction. */
+		bool memory = err->code == ERR_NOMEM;
+		if (!memory)
+			err_destroy(err);
+		return memory ? err : NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < n_pieces; k++) {
+			const struct dwarf_piece *p = &pieces[k];
+			if (p->place != DWARF_PLACE_REG || p->offset != abi_words[i].offset || p->size != abi_words[i].size)
+				continue;
+			bool is_float = p->reg >= DWARF_XMM0;
+			int place = is_float ? p->reg - DWARF_XMM0 : abi_index_of_dwarf(p->reg);
+			if (!words[i].on_stack && words[i].in_float == is_float && words[i].place == place)
+				continue;
+			if (place < 0)
+				continue;
+			words[i].on_stack = false;
+			words[i].in_float = is_float;
+			words[i].place = place;
+			err = plan_warn(b, f, "%s: the calling convention and the debug information differ at the entry; the latter is used",
+					param->name);
+			if (err)
+				return err;
+		}
+	}
+	return NULL;
+}
+
+/* ---- the entry ---------------------------------------------------------------------------------------------- */
+
+/* Where a word can be read before an instruction. */
+static void locate(const struct track *t, uint16_t word, const struct track_word *w, struct site_word *out)
+{
+	for (int i = 0; i < RECORD_REGS; i++)
+		if (t->gpr[i] == word) {
+			out->where = WORD_REG;
+			out->place = i;
+			return;
+		}
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->slots[i].word == word) {
+			out->where = WORD_STACK;
+			out->place = t->slots[i].cfa - t->sp_cfa;
+			return;
+		}
+	out->where = WORD_LOST;
+	out->reason = PLAN_CLOBBERED;
+	for (int i = 0; i < 16; i++)
+		if (t->xmm[i] == word) {
+			out->reason = PLAN_IN_FLOAT_REG;
+			out->detail = i;
+			return;
+		}
+	if (w->in_float)
+		out->detail = w->place;
+}
+
+struct entry_words {
+	size_t n;
+	struct track_word track[TRACK_WORDS];
+	struct site_word site[TRACK_WORDS]; /* value, offset, size of each */
+	bool cut;                           /* there were more words than are followed */
+};
+
+/* The words of the parameters at the first instruction. */
+static struct err *entry_words(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df, const struct abi_layout *abi,
+			       size_t n_params, size_t dict, struct entry_words *out)
+{
+	size_t param = 0, die = 0;
+
+	for (size_t i = 0; i < n_params; i++) {
+		const struct abi_value *v = &abi->values[i];
+		size_t first = out->n;
+
+		if (i == dict)
+			continue;
+		for (uint32_t k = 0; k < v->n_words; k++) {
+			const struct abi_word *w = &abi->words[v->first_word + k];
+			if (out->n == TRACK_WORDS) {
+				out->cut = true;
+				break;
+			}
+			out->track[out->n] = (struct track_word){ .size = w->size,
+								  .on_stack = w->where == ABI_STACK,
+								  .in_float = w->where == ABI_FLOAT_REG,
+								  .place = w->place };
+			out->site[out->n++] = (struct site_word){ .value = param, .offset = w->offset, .size = w->size };
+		}
+		while (die < df->n_params && df->params[die].result)
+			die++;
+		if (die < df->n_params && f->abi == GO_ABI_INTERNAL) {
+			struct err *err = witness(b, f, df, &df->params[die], out->track + first, abi->words + v->first_word,
+						  out->n - first);
+			if (err)
+				return err;
+		}
+		die++;
+		param++;
+	}
+	return NULL;
+}
+
+/* The site at which most words can be read; of those the cheapest, of those the first. */
+static struct err *choose_entry(struct plan_builder *b, const struct code *code, struct entry_words *words,
+				struct entry_site *site_ret, uint32_t *frame_ret, bool *found_ret)
+{
+	struct track *states _cleanup_free_ = NULL;
+	struct entry_site *cand _cleanup_free_ = NULL;
+	size_t n_cand, best = SIZE_MAX, best_readable = 0;
+	struct err *err;
+
+	*found_ret = false;
+	err = entry_candidates(code, &cand, &n_cand);
+	if (!err)
+		err = track_entry(code, words->track, words->n, &states);
+	if (err)
+		return err;
+	for (size_t c = 0; c < n_cand; c++) {
+		const struct track *t = &states[cand[c].insn];
+		size_t readable = 0;
+
+		if (!t->valid || t->sp_cfa > -8)
+			continue;
+		if (cand[c].can_duplicate && !b->options->returns)
+			continue;
+		for (size_t i = 0; i < words->n; i++) {
+			struct site_word w;
+			locate(t, i, &words->track[i], &w);
+			readable += w.where != WORD_LOST;
+		}
+		bool cheap = code->insns[cand[c].insn].emulated;
+		if (best == SIZE_MAX || readable > best_readable ||
+		    (readable == best_readable && cheap && !code->insns[cand[best].insn].emulated)) {
+			best = c;
+			best_readable = readable;
+		}
+	}
+	if (best == SIZE_MAX)
+		return NULL;
+	const struct track *t = &states[cand[best].insn];
+	for (size_t i = 0; i < words->n; i++)
+		locate(t, i, &words->track[i], &words->site[i]);
+	*site_ret = cand[best];
+	*frame_ret = -8 - t->sp_cfa;
+	*found_ret = true;
+	return NULL;
+}
+
+static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct insn *in, uint8_t kind, uint8_t flags,
+			    uint32_t frame)
+{
+	struct plan_site site = { .addr = in->addr, .kind = kind, .flags = flags, .emulated = in->emulated, .frame = frame,
+				  .first_step = b->plan->n_steps, .first_value = b->plan->n_values };
+	struct err *err = elf_file_offset(b->program->elf, in->addr, &site.file_off);
+
+	if (err)
+		return err;
+	if (b->options->returns)
+		site.flags |= SITE_READ_STACK_HI;
+	if (f->abi == GO_ABI_INTERNAL)
+		site.g_source = G_R14;
+	else
+		site.g_source = in->check ? G_RCX : G_TLS;
+	err = intern(b, in->name, &site.insn);
+	return err ? err : plan_append(b, sites, site);
+}
+
+/* ---- the returns -------------------------------------------------------------------------------------------- */
+
+static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code, const struct abi_layout *abi,
+			       size_t n_params)
+{
+	struct site_word *words _cleanup_free_ = NULL;
+	struct err *err = NULL;
+	size_t n = 0;
+
+	if (abi) {
+		words = calloc(abi->n_words ? abi->n_words : 1, sizeof(*words));
+		if (!words)
+			return &err_nomem;
+		for (uint32_t i = 0; i < f->n_results; i++) {
+			const struct abi_value *v = &abi->values[n_params + i];
+			for (uint32_t k = 0; k < v->n_words; k++) {
+				const struct abi_word *w = &abi->words[v->first_word + k];
+				struct site_word out = { .value = i, .offset = w->offset, .size = w->size };
+				switch (w->where) {
+				case ABI_INT_REG:
+					out.where = WORD_REG;
+					out.place = w->place;
+					break;
+				case ABI_STACK: /* at RET the stack pointer is at the return address */
+					out.where = WORD_STACK;
+					out.place = w->place + 8;
+					break;
+				case ABI_FLOAT_REG:
+					out.where = WORD_LOST;
+					out.reason = PLAN_IN_FLOAT_REG;
+					out.detail = w->place;
+					break;
+				}
+				words[n++] = out;
+			}
+		}
+	}
+	for (size_t i = 0; i < code->n && !err; i++) {
+		if (code->insns[i].cls != INSN_RET)
+			continue;
+		err = add_site(b, f, &code->insns[i], SITE_RETURN, 0, 0);
+		if (!err && abi && b->options->results)
+			err = plan_site_reads(b, f->first_result, f->n_results, words, n);
+	}
+	return err;
+}
+
+/* ---- one function ------------------------------------------------------------------------------------------- */
+
+static struct err *refuse(struct plan_builder *b, struct plan_func *f, const char *why)
+{
+	return intern(b, why, &f->refused);
+}
+
+/* Signature and layout, where there is debug information for this function. Without it: has_types 0 and a warning. */
+static struct err *read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func, struct dwarf_func **df_ret,
+				  struct abi_layout *abi_ret, size_t *n_params_ret, size_t *dict_ret)
+{
+	struct dwarf_func *df = NULL;
+	uint32_t *types _cleanup_free_ = NULL;
+	struct err *err;
+
+	*df_ret = NULL;
+	if (!b->dwarf)
+		return NULL;
+	err = dwarf_info_func(b->dwarf, func->name, func->entry, &b->plan->types, &df);
+	if (err) {
+		if (err->code == ERR_NOMEM)
+			return err;
+		struct err *w = err->code == ERR_NOTFOUND || err->code == ERR_INLINED ?
+					plan_warn(b, f, "no debug information for this function: its arguments and results are not known") :
+					plan_warn(b, f, "debug information: %s", err->msg);
+		err_destroy(err);
+		return w;
+	}
+	err = add_signature(b, f, df);
+	if (!err)
+		err = abi_types(b, f, func->name, &types, n_params_ret, dict_ret);
+	if (!err) {
+		err = abi_assign(&b->plan->types, f->abi, types, *n_params_ret, f->n_results, abi_ret);
+		if (err && err->code != ERR_NOMEM) {
+			struct err *w = plan_warn(b, f, "%s: arguments and results cannot be placed", err->msg);
+			err_destroy(err);
+			dwarf_func_destroy(df);
+			return w;
+		}
+	}
+	if (err) {
+		dwarf_func_destroy(df);
+		return err;
+	}
+	f->has_types = 1;
+	*df_ret = df;
+	return NULL;
+}
+
+static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const struct code *code, const struct dwarf_func *df,
+			      const struct abi_layout *abi, size_t n_params, size_t dict)
+{
+	struct entry_words *words _cleanup_free_ = calloc(1, sizeof(*words));
+	struct entry_site site;
+	struct err *err = NULL;
+	uint32_t frame;
+	bool found;
+
+	if (!words)
+		return &err_nomem;
+	if (df && b->options->args)
+		err = entry_words(b, f, df, abi, n_params, dict, words);
+	if (!err)
+		err = choose_entry(b, code, words, &site, &frame, &found);
+	if (err)
+		return err;
+	if (!found)
+		return refuse(b, f,
+			      code->entry_is_target && !b->options->returns ?
+				      "its first instruction is a loop's head: without its returns a call cannot be told from a turn of the loop" :
+				      "no instruction of it is executed exactly once a call");
+	const struct insn *in = &code->insns[site.insn];
+	f->first_site = b->plan->n_sites;
+	f->can_duplicate = site.can_duplicate;
+	err = add_site(b, f, in, SITE_ENTRY, site.flags, frame);
+	if (!err && df && b->options->args)
+		err = plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
+	if (!err && words->cut)
+		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
+	if (!err && b->options->returns)
+		err = add_returns(b, f, code, df ? abi : NULL, n_params);
+	f->n_sites = b->plan->n_sites - f->first_site;
+	return err;
+}
+
+static struct err *plan_function(struct plan_builder *b, const struct func *func)
+{
+	struct plan_func f = { .entry = func->entry, .end = func->end, .abi = abi_of(b->plan->binary.go_minor, func->abi0) };
+	struct abi_layout abi = {};
+	struct dwarf_func *df = NULL;
+	struct code *code = NULL;
+	size_t n_params = 0, dict = SIZE_MAX;
+	const char *file = NULL;
+	uint32_t line = 0;
+	struct err *err;
+
+	err = intern(b, func->name, &f.name);
+	if (err)
+		return err;
+	err = read_signature(b, &f, func, &df, &abi, &n_params, &dict);
+	if (!err) {
+		if (df && df->decl_file && df->decl_line) {
+			file = df->decl_file;
+			line = df->decl_line;
+		} else {
+			struct err *e = func_table_line(b->program->funcs, func, func->entry, &file, &line);
+			if (e)
+				file = NULL;
+			err_destroy(e);
+		}
+		f.line = file ? line : 0;
+		err = intern(b, file, &f.file);
+	}
+	if (!err) {
+		err = code_read(b->program->elf, b->program->funcs, func, &code);
+		if (err && err->code != ERR_NOMEM) {
+			struct err *e = refuse(b, &f, err->msg);
+			err_destroy(err);
+			err = e;
+		} else if (!err) {
+			err = plan_sites(b, &f, code, df, &abi, n_params, dict);
+		}
+	}
+	code_destroy(code);
+	abi_layout_deinit(&abi);
+	dwarf_func_destroy(df);
+	return err ? err : plan_append(b, funcs, f);
+}
+
+/* ---- all of them --------------------------------------------------------------------------------------------- */
+
+static bool matches(const struct func_table *funcs, const char *pattern, bool exact, const struct func *func)
+{
+	(void)funcs;
+	return exact ? !strcmp(pattern, func->name) : func_pattern_match(pattern, func->name);
+}
+
+static struct err *nothing_matches(struct plan_builder *b, const char *pattern)
+{
+	struct program *program = b->program;
+	const char *near[3];
+
+	if (!func_pattern_is_wild(pattern)) {
+		struct dwarf_info *dw;
+		struct err *err = program_dwarf(program, &dw);
+		if (!err) {
+			struct dwarf_func *df = NULL;
+			err = dwarf_info_func(dw, pattern, 0, &b->plan->types, &df);
+			dwarf_func_destroy(df);
+			if (err && err->code == ERR_INLINED) {
+				err_destroy(err);
+				return err_create(ERR_INLINED,
+						  "function '%s' exists in %s only as inlined copies, which cannot be probed"
+						  "; hint: build it with //go:noinline, or trace a function that calls it",
+						  pattern, program->elf->path);
+			}
+		}
+		err_destroy(err);
+		if (func_table_suggest(program->funcs, pattern, near, 3))
+			return err_create(ERR_NOTFOUND, "function '%s' not found in %s; hint: did you mean '%s'?", pattern,
+					  program->elf->path, near[0]);
+	}
+	return err_create(ERR_NOTFOUND, "no function matches '%s' in %s", pattern, program->elf->path);
+}
+
+/* Of two bodies of one name the one that calls the other is the ABI wrapper (cmd/compile makes them): it is left out. */
+static void drop_wrappers(struct plan_builder *b, const struct func **v, size_t *n)
+{
+	const struct func *same[8];
+
+	for (size_t i = 0; i < *n;) {
+		size_t k = func_table_find_name(b->program->funcs, v[i]->name, same, 8);
+		bool wrapper = false;
+		struct code *code = NULL;
+		struct err *err = k > 1 ? code_read(b->program->elf, b->program->funcs, v[i], &code) : NULL;
+
+		for (size_t c = 0; code && c < code->n; c++)
+			for (size_t s = 0; s < k && s < 8; s++)
+				if (same[s] != v[i] && (code->insns[c].cls == INSN_CALL || code->insns[c].cls == INSN_JMP) &&
+				    code->insns[c].target == same[s]->entry)
+					wrapper = true;
+		code_destroy(code);
+		err_destroy(err);
+		if (wrapper)
+			memmove(v + i, v + i + 1, (--*n - i) * sizeof(*v));
+		else
+			i++;
+	}
+}
+
+static struct err *select_functions(struct plan_builder *b, const char *const *patterns, size_t n_patterns, const char *const *excludes,
+				    size_t n_excludes, const struct func ***ret, size_t *n_ret)
+{
+	const struct func_table *t = b->program->funcs;
+	uint8_t *take _cleanup_free_ = calloc(t->n ? t->n : 1, 1);
+	const struct func *any[1];
+	size_t n = 0;
+
+	if (!take)
+		return &err_nomem;
+	for (size_t p = 0; p < n_patterns; p++) {
+		bool exact = func_table_find_name(t, patterns[p], any, 1) > 0, found = false;
+		for (size_t i = 0; i < t->n; i++)
+			if ((t->v[i].source & FUNC_PCLNTAB) && matches(t, patterns[p], exact, &t->v[i])) {
+				found = true;
+				n += !take[i];
+				take[i] = 1;
+			}
+		if (!found)
+			return nothing_matches(b, patterns[p]);
+	}
+	for (size_t i = 0; i < t->n; i++)
+		for (size_t x = 0; x < n_excludes && take[i]; x++)
+			if (func_pattern_match(excludes[x], t->v[i].name)) {
+				take[i] = 0;
+				n--;
+			}
+	if (!n)
+		return err_create(ERR_NOTFOUND, "every function that matches is excluded");
+	if (n > FUNCS_MAX)
+		return err_create(ERR_USAGE, "%zu functions match, at most %d can be traced at once; hint: ask for a narrower pattern", n,
+				  FUNCS_MAX);
+	const struct func **v = calloc(n, sizeof(*v));
+	if (!v)
+		return &err_nomem;
+	n = 0;
+	for (size_t i = 0; i < t->n; i++)
+		if (take[i])
+			v[n++] = &t->v[i];
+	drop_wrappers(b, v, &n);
+	*ret = v;
+	*n_ret = n;
+	return NULL;
+}
+
+/* Offsets of what the run-time system keeps of a goroutine. Without them: no goroutine ids, said by has_g. */
+static struct err *read_runtime(struct plan_builder *b, struct dwarf_info *dw)
+{
+	struct plan_binary *bin = &b->plan->binary;
+	uint64_t goid, m, curg;
+	struct err *err;
+
+	err = dwarf_info_field_offset(dw, "runtime.g", "goid", &goid);
+	if (!err)
+		err = dwarf_info_field_offset(dw, "runtime.g", "m", &m);
+	if (!err)
+		err = dwarf_info_field_offset(dw, "runtime.m", "curg", &curg);
+	if (err) {
+		bool memory = err->code == ERR_NOMEM;
+		if (!memory)
+			err_destroy(err);
+		return memory ? err : NULL;
+	}
+	if (goid > UINT16_MAX || m > UINT16_MAX || curg > UINT16_MAX)
+		return NULL;
+	bin->goid_off = goid;
+	bin->m_off = m;
+	bin->curg_off = curg;
+	bin->has_g = 1;
+	return NULL;
+}
+
+static struct err *read_binary(struct plan_builder *b)
+{
+	struct program *p = b->program;
+	struct plan_binary *bin = &b->plan->binary;
+	struct dwarf_info *dw = NULL;
+	struct err *err;
+
+	bin->id = p->elf->id;
+	bin->pie = p->elf->pie;
+	bin->go_minor = p->build->minor;
+	err = go_tls_g_offset(p->elf, &bin->tls_offset);
+	if (err && err->code != ERR_NOMEM) {
+		/* Only sites of stack-ABI functions need it; they then show no goroutine (tls_offset 0). */
+		err_destroy(err);
+		err = NULL;
+	}
+	if (!err)
+		err = intern(b, p->elf->path, &bin->path);
+	if (!err)
+		err = intern(b, p->elf->build_id, &bin->build_id);
+	if (!err)
+		err = intern(b, p->build->version, &bin->go_version);
+	if (err)
+		return err;
+	err = program_dwarf(p, &dw);
+	if (err && err->code == ERR_NO_DWARF && !b->options->args && !b->options->results) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (err)
+		return err;
+	bin->has_dwarf = 1;
+	if (b->options->args || b->options->results)
+		b->dwarf = dw;
+	return read_runtime(b, dw);
+}
+
+struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns, const char *const *excludes,
+			size_t n_excludes, const struct plan_options *options, struct plan **ret)
+{
+	struct plan_builder b = { .program = program, .options = options };
+	const struct func **funcs _cleanup_free_ = NULL;
+	size_t n = 0;
+	struct err *err;
+
+	b.plan = calloc(1, sizeof(*b.plan));
+	if (!b.plan)
+		return &err_nomem;
+	type_table_init(&b.plan->types);
+	err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
+	if (!err)
+		err = read_binary(&b);
+	for (size_t i = 0; i < n && !err; i++)
+		err = plan_function(&b, funcs[i]);
+	if (err) {
+		plan_destroy(b.plan);
+		return err;
+	}
+	*ret = b.plan;
+	return NULL;
+}
+
+void plan_destroy(struct plan *plan)
+{
+	if (!plan)
+		return;
+	type_table_deinit(&plan->types);
+	free(plan->funcs);
+	free(plan->sites);
+	free(plan->values);
+	free(plan->pieces);
+	free(plan->steps);
+	free(plan->vars);
+	free(plan->warnings);
+	free(plan);
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan in a file: a head with the sizes of every structure and the length of every array, then the arrays as they stand in memory.
+ * It is read back only by the build that wrote it (the sizes and PLAN_FORMAT must agree), and is as untrusted as any other file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plan.h"
+
+#define PLAN_MAGIC "GSPLAN\0"
+#define PLAN_FORMAT 1
+#define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
+#define ARRAYS 10
+
+struct plan_head {
+	char magic[8];
+	uint32_t format;
+	uint32_t item[ARRAYS];	/* bytes of one element */
+	uint64_t count[ARRAYS];
+	uint32_t binary_size;
+};
+
+struct array {
+	void **v;
+	size_t *n;
+	uint32_t item;
+};
+
+static void list_arrays(struct plan *p, struct array a[ARRAYS])
+{
+	size_t i = 0;
+
+	a[i++] = (struct array){ (void **)&p->types.v, &p->types.n, sizeof(*p->types.v) };
+	a[i++] = (struct array){ (void **)&p->types.fields, &p->types.n_fields, sizeof(*p->types.fields) };
+	a[i++] = (struct array){ (void **)&p->types.strings, &p->types.strings_size, 1 };
+	a[i++] = (struct array){ (void **)&p->funcs, &p->n_funcs, sizeof(*p->funcs) };
+	a[i++] = (struct array){ (void **)&p->sites, &p->n_sites, sizeof(*p->sites) };
+	a[i++] = (struct array){ (void **)&p->values, &p->n_values, sizeof(*p->values) };
+	a[i++] = (struct array){ (void **)&p->pieces, &p->n_pieces, sizeof(*p->pieces) };
+	a[i++] = (struct array){ (void **)&p->steps, &p->n_steps, sizeof(*p->steps) };
+	a[i++] = (struct array){ (void **)&p->vars, &p->n_vars, sizeof(*p->vars) };
+	a[i++] = (struct array){ (void **)&p->warnings, &p->n_warnings, sizeof(*p->warnings) };
+}
+
+static void make_head(struct plan_head *h, const struct array a[ARRAYS])
+{
+	memset(h, 0, sizeof(*h));
+	memcpy(h->magic, PLAN_MAGIC, sizeof(h->magic));
+	h->format = PLAN_FORMAT;
+	for (size_t i = 0; i < ARRAYS; i++) {
+		h->item[i] = a[i].item;
+		h->count[i] = *a[i].n;
+	}
+	h->binary_size = sizeof(struct plan_binary);
+}
+
+static bool write_all(int fd, const void *data, size_t size)
+{
+	const uint8_t *p = data;
+
+	while (size) {
+		ssize_t n = write(fd, p, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		size -= n;
+	}
+	return true;
+}
+
+struct err *plan_write_fd(const struct plan *plan, int fd)
+{
+	struct array a[ARRAYS];
+	struct plan_head head;
+	bool ok;
+
+	list_arrays((struct plan *)plan, a);
+	make_head(&head, a);
+	ok = write_all(fd, &head, sizeof(head)) && write_all(fd, &plan->binary, sizeof(plan->binary));
+	for (size_t i = 0; i < ARRAYS && ok; i++)
+		ok = write_all(fd, *a[i].v, *a[i].n * a[i].item);
+	return ok ? NULL : err_create(ERR_IO, "writing a plan: %s", strerror(errno));
+}
+
+struct err *plan_write(const struct plan *plan, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_create(ERR_IO, "%s: %s", path, strerror(errno));
+	struct err *err = plan_write_fd(plan, fd);
+	if (close(fd) && !err)
+		err = err_create(ERR_IO, "%s: %s", path, strerror(errno));
+	return err;
+}
+
+static bool read_all(int fd, void *data, size_t size)
+{
+	uint8_t *p = data;
+
+	while (size) {
+		ssize_t n = read(fd, p, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		size -= n;
+	}
+	return true;
+}
+
+struct err *plan_read_fd(int fd, struct plan **ret)
+{
+	struct array a[ARRAYS];
+	struct plan_head head, want;
+	struct stat st;
+	uint64_t total = sizeof(head) + sizeof(struct plan_binary);
+
+	if (fstat(fd, &st))
+		return err_create(ERR_IO, "plan: %s", strerror(errno));
+	struct plan *plan = calloc(1, sizeof(*plan));
+	if (!plan)
+		return &err_nomem;
+	list_arrays(plan, a);
+	make_head(&want, a);
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	if (at < 0)
+		at = 0;
+	uint64_t left = st.st_size > at ? st.st_size - at : 0;
+	bool ok = left <= PLAN_FILE_MAX && read_all(fd, &head, sizeof(head)) && !memcmp(head.magic, want.magic, sizeof(head.magic)) &&
+		  head.format == want.format && head.binary_size == want.binary_size && !memcmp(head.item, want.item, sizeof(head.item));
+	for (size_t i = 0; i < ARRAYS && ok; i++) {
+		ok = head.count[i] <= PLAN_FILE_MAX;
+		if (ok)
+			total += head.count[i] * a[i].item;
+	}
+	ok = ok && total == left && read_all(fd, &plan->binary, sizeof(plan->binary));
+	for (size_t i = 0; i < ARRAYS && ok; i++) {
+		/* one more byte, so that an empty array is no NULL */
+		*a[i].v = malloc(head.count[i] * a[i].item + 1);
+		if (!*a[i].v) {
+			plan_destroy(plan);
+			return &err_nomem;
+		}
+		*a[i].n = head.count[i];
+		ok = read_all(fd, *a[i].v, head.count[i] * a[i].item);
+	}
+	plan->types.cap = plan->types.n;
+	plan->types.cap_fields = plan->types.n_fields;
+	plan->types.strings_cap = plan->types.strings_size;
+	struct err *err = ok ? plan_check(plan) : err_create(ERR_MALFORMED, "not a plan of this version, or damaged");
+	if (err) {
+		plan_destroy(plan);
+		return err;
+	}
+	*ret = plan;
+	return NULL;
+}
+
+struct err *plan_read(const char *path, struct plan **ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_create(ERR_IO, "%s: %s", path, strerror(errno));
+	struct err *err = plan_read_fd(fd, ret);
+	close(fd);
+	return err ? err_wrap(err, "%s", path) : NULL;
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------ */
+
+static bool range_ok(uint64_t first, uint64_t n, uint64_t of)
+{
+	return first <= of && n <= of - first;
+}
+
+static bool string_ok(const struct plan *p, uint32_t offset)
+{
+	return offset < p->types.strings_size;
+}
+
+static bool type_ok(const struct plan *p, uint32_t type)
+{
+	return type < p->types.n;
+}
+
+static const char *check_types(const struct plan *p)
+{
+	if (!p->types.strings_size || p->types.strings[0] || p->types.strings[p->types.strings_size - 1])
+		return "strings";
+	for (size_t i = 0; i < p->types.n; i++) {
+		const struct go_type *t = &p->types.v[i];
+		if (!string_ok(p, t->name) || t->kind > GO_UNSAFE_POINTER || (t->elem != TYPE_NONE && !type_ok(p, t->elem)) ||
+		    (t->key != TYPE_NONE && !type_ok(p, t->key)) || !range_ok(t->first_field, t->n_fields, p->types.n_fields))
+			return "a type";
+	}
+	for (size_t i = 0; i < p->types.n_fields; i++)
+		if (!string_ok(p, p->types.fields[i].name) || !type_ok(p, p->types.fields[i].type))
+			return "a field";
+	return NULL;
+}
+
+static bool location_ok(const location_t *l, uint32_t step)
+{
+	switch (l->kind) {
+	case LOC_NONE:
+	case LOC_STACK:
+	case LOC_SP:
+		return true;
+	case LOC_REGISTER:
+		return l->index < RECORD_REGS;
+	case LOC_CHUNK:
+		return l->index < step && l->offset >= 0;
+	}
+	return false;
+}
+
+static const char *check_site(const struct plan *p, const struct plan_site *s)
+{
+	if (!string_ok(p, s->insn) || s->kind > SITE_RETURN || s->g_source > G_TLS || s->n_steps > STEPS_MAX ||
+	    !range_ok(s->first_step, s->n_steps, p->n_steps) || !range_ok(s->first_value, s->n_values, p->n_values))
+		return "a site";
+	for (uint32_t i = 0; i < s->n_steps; i++) {
+		const struct step *st = &p->steps[s->first_step + i];
+		if ((st->op != STEP_READ && st->op != STEP_COUNTED) || !location_ok(&st->src.ptr, i) || !location_ok(&st->src.len, i))
+			return "a step";
+	}
+	for (uint32_t i = 0; i < s->n_values; i++) {
+		const struct plan_value *v = &p->values[s->first_value + i];
+		if (!string_ok(p, v->name) || !type_ok(p, v->type) || !range_ok(v->first_piece, v->n_pieces, p->n_pieces))
+			return "a value";
+		for (uint32_t k = 0; k < v->n_pieces; k++) {
+			const struct plan_piece *pc = &p->pieces[v->first_piece + k];
+			if (!location_ok(&pc->at, s->n_steps) || pc->reason > PLAN_TOO_LARGE ||
+			    !range_ok(pc->offset, pc->size, p->types.v[v->type].size))
+				return "a piece";
+		}
+	}
+	return NULL;
+}
+
+static const char *check_func(const struct plan *p, const struct plan_func *f)
+{
+	if (!string_ok(p, f->name) || !string_ok(p, f->file) || !string_ok(p, f->refused) || f->abi > GO_ABI_INTERNAL ||
+	    !range_ok(f->first_site, f->n_sites, p->n_sites) || !range_ok(f->first_warning, f->n_warnings, p->n_warnings) ||
+	    !range_ok(f->first_param, f->n_params, p->n_vars) || !range_ok(f->first_result, f->n_results, p->n_vars))
+		return "a function";
+	for (uint32_t i = 0; i < f->n_warnings; i++)
+		if (!string_ok(p, p->warnings[f->first_warning + i]))
+			return "a warning";
+	return NULL;
+}
+
+struct err *plan_check(const struct plan *p)
+{
+	const char *bad = check_types(p);
+
+	if (!bad && (!string_ok(p, p->binary.path) || !string_ok(p, p->binary.build_id) || !string_ok(p, p->binary.go_version)))
+		bad = "the binary";
+	for (size_t i = 0; i < p->n_vars && !bad; i++)
+		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))
+			bad = "a parameter";
+	for (size_t i = 0; i < p->n_funcs && !bad; i++)
+		bad = check_func(p, &p->funcs[i]);
+	for (size_t i = 0; i < p->n_sites && !bad; i++)
+		bad = check_site(p, &p->sites[i]);
+	return bad ? err_create(ERR_MALFORMED, "a plan with bad contents: %s", bad) : NULL;
+}
