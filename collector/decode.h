@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A record and the plan of its site → values, handed one after the other to a format (json.c, text.c).
+ *
+ * Everything in a record is hostile: it holds what another program had in its registers and memory. What a pointer leads to is found
+ * by its address: all chunks of a record were read at one hit, and each says which addresses it holds. */
+#ifndef COLLECTOR_DECODE_H
+#define COLLECTOR_DECODE_H
+
+#include "../offsets/json_out.h"
+#include "../offsets/plan.h"
+
+/* Values inside values, and pointers or slices followed on one path. Go's own types nest a few levels; a list of slices that hold
+ * themselves would nest without end. Bounds the recursion of decode_value(): 64 frames of some 300 bytes. */
+#define NESTING_MAX 64
+/* Values of one record. The largest record (64 KiB) holds 64 Ki bytes; more can only come from chunks that refer to each other. */
+#define VALUES_MAX (1u << 16)
+/* No string or slice is longer: amd64 user addresses have 47 bits (56 with five-level paging, which Go does not use). */
+#define LENGTH_MAX (UINT64_C(1) << 47)
+
+struct chunk_view {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t step, status;
+	const uint8_t *data;
+};
+
+struct record_view {
+	const struct record *head;
+	uint32_t n_chunks;
+	bool full;              /* something was left out for want of room */
+	struct chunk_view chunks[STEPS_MAX];
+};
+
+/* Look at `size` bytes as a record. False where they are too few for its head. Chunks that do not fit are cut. `data` is aligned to 8
+ * and must outlive the view. */
+bool record_view_init(struct record_view *view, const void *data, size_t size);
+
+enum path_kind { PATH_NAME, PATH_FIELD, PATH_INDEX, PATH_DEREF };
+
+struct path_part {
+	enum path_kind kind;
+	union {
+		const char *name;
+		uint64_t index;
+	};
+};
+
+struct decoder;
+
+/* What a format does with values. The path of the value in hand is decoder->path. */
+struct value_ops {
+	void (*integer)(struct decoder *d, uint64_t v, bool is_signed);
+	void (*boolean)(struct decoder *d, bool v);
+	void (*real)(struct decoder *d, double v, int width);
+	void (*complex)(struct decoder *d, double re, double im, int width); /* width: of each part */
+	void (*string)(struct decoder *d, const uint8_t *s, size_t n, uint64_t full); /* n < full: the rest was not read */
+	void (*nil)(struct decoder *d);
+	void (*absent)(struct decoder *d, const char *word, const char *why);   /* no value; word: "unreadable", "not decoded" */
+	void (*struct_begin)(struct decoder *d);
+	void (*field)(struct decoder *d, const char *name); /* before the field's value */
+	void (*struct_end)(struct decoder *d);
+	void (*list_begin)(struct decoder *d, uint64_t shown, uint64_t total);
+	void (*item)(struct decoder *d);                    /* before each element */
+	void (*list_end)(struct decoder *d, uint64_t shown, uint64_t total);
+	void (*pointer_begin)(struct decoder *d, uint64_t addr);
+	void (*pointer_to)(struct decoder *d, bool is_struct); /* before what it points to */
+	void (*pointer_end)(struct decoder *d, const char *word, const char *why); /* word NULL, or why it was not followed */
+};
+
+struct decode_limits {
+	uint32_t string_size, depth, elements;
+};
+
+struct decoder {
+	const struct value_ops *ops;
+	struct jout *out;
+	struct jout notes;        /* JSON: members of the object `notes`, the last list still open; "" where there are none */
+	struct jout scratch;      /* JSON: a path, as text */
+	struct jout last_path;    /* JSON: path of the list that is open in `notes` */
+	bool color;
+	uint64_t pointer;         /* text: address of a pointer that is not written yet, 0 where there is none */
+	struct decode_limits limits;
+
+	/* of the record in hand */
+	const struct record_view *view;
+	const struct plan *plan;
+	const struct plan_site *site;
+	uint32_t values_left;
+	uint32_t nesting, hops;
+
+	uint32_t n_path;
+	struct path_part path[NESTING_MAX + 2]; /* the root, and one part for each value around the one in hand */
+	uint32_t n_followed;
+	struct followed {
+		uint64_t addr;
+		uint32_t type, n_path; /* n_path: of the pointer or slice that led there */
+	} followed[NESTING_MAX + 1];
+
+	const char *word;         /* why the last read failed */
+	char why[64];
+};
+
+void decoder_init(struct decoder *d, const struct value_ops *ops, struct jout *out, const struct decode_limits *limits);
+void decoder_deinit(struct decoder *d);
+
+void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan, const struct plan_site *site);
+
+/* The i-th value of the site (parameter or result). */
+void decode_site_value(struct decoder *d, uint32_t i);
+
+/* The path as an expression: "p.Name", "xs[3]", "*p". Appends the first n parts. */
+void path_write(const struct path_part *path, uint32_t n, struct jout *to);
+
+/* Bytes at the end of s that begin a UTF-8 sequence without ending it: 0–3. What was cut off by us is no fault of the string. */
+size_t utf8_cut(const uint8_t *s, size_t n);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format.h"
+
+#include <stdlib.h>
+
+struct err *format_init(struct format *f, const struct format_ops *ops, const struct collector *c, struct jout *out)
+{
+	struct decode_limits limits = { c->options.string_size, c->options.depth, c->options.elements };
+	struct timespec wall, mono;
+	struct jout middles;
+
+	*f = (struct format){ .c = c, .out = out, .values = ops->values, .second = INT64_MIN };
+	f->no_args = c->options.no_args;
+	f->no_results = c->options.no_results;
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	f->wall_offset = (wall.tv_sec - mono.tv_sec) * INT64_C(1000000000) + wall.tv_nsec - mono.tv_nsec;
+	decoder_init(&f->decoder, ops->values, out, &limits);
+	f->decoder.color = c->options.color;
+	f->middle_at = calloc((size_t)c->n_fids + 1, sizeof(*f->middle_at));
+	if (!f->middle_at)
+		return &err_nomem;
+	jout_init(&middles, -1);
+	for (uint32_t fid = 0; fid < c->n_fids; fid++) {
+		f->middle_at[fid] = (uint32_t)middles.len;
+		if (ops->middle)
+			ops->middle(c, fid, &middles);
+	}
+	f->middle_at[c->n_fids] = (uint32_t)middles.len;
+	f->middles = middles.buf;
+	return jout_error(&middles);
+}
+
+void format_deinit(struct format *f)
+{
+	decoder_deinit(&f->decoder);
+	free(f->middles);
+	free(f->middle_at);
+	f->middles = NULL;
+	f->middle_at = NULL;
+}
+
+static void none_meta(struct format *f, const struct collector_plan *plan)
+{
+	(void)f;
+	(void)plan;
+}
+
+static void none_process(struct format *f, bool end, uint32_t pid, uint32_t binary_id, uint64_t bias)
+{
+	(void)f;
+	(void)end;
+	(void)pid;
+	(void)binary_id;
+	(void)bias;
+}
+
+static void none_call(struct format *f, const struct event *e, const struct site_ref *ref, const struct record_view *view)
+{
+	(void)f;
+	(void)e;
+	(void)ref;
+	(void)view;
+}
+
+static void none_ret(struct format *f, const struct event *e, uint64_t duration, const struct site_ref *ref,
+		     const struct record_view *view)
+{
+	(void)f;
+	(void)e;
+	(void)duration;
+	(void)ref;
+	(void)view;
+}
+
+static void none_unwound(struct format *f, const struct event *e, const char *how)
+{
+	(void)f;
+	(void)e;
+	(void)how;
+}
+
+static void none_lost(struct format *f, uint64_t ts, uint64_t count)
+{
+	(void)f;
+	(void)ts;
+	(void)count;
+}
+
+static void none_summary(struct format *f, const struct collector_summary *summary)
+{
+	(void)f;
+	(void)summary;
+}
+
+const struct format_ops format_none = {
+	.meta = none_meta,
+	.process = none_process,
+	.call = none_call,
+	.ret = none_ret,
+	.unwound = none_unwound,
+	.lost = none_lost,
+	.summary = none_summary,
+};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the collector share. Who writes what:
+ *   collector.c  the object, its threads, waiting, stopping       load.c    maps, loading, reading maps
+ *   ring.c       kernel buffers → queue                           attach.c  links
+ *   queue.c      bytes from the drain thread to the writer        process.c processes seen, their start and end
+ *   pairing.c    open calls                                       summary.c accounting
+ *   decode.c     record + plan → values, given to text.c or json.c; output.c  the buffer in front of out_fd
+ *
+ * Sites and functions are numbered through all plans: a plan's site i is site first_site + i, its function i is first_fid + i. */
+#ifndef COLLECTOR_INTERNAL_H
+#define COLLECTOR_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "collector.h"
+
+#define PLANS_MAX 64 /* binaries of one trace */
+
+struct collector_plan {
+	const struct plan *plan;
+	int fd;              /* of the file; the caller's */
+	uint32_t first_site, first_fid;
+	uint32_t binary_id;  /* its index */
+};
+
+/* One of these for each global site, so that a record finds its plan in one step. */
+struct site_ref {
+	const struct collector_plan *plan;
+	const struct plan_site *site;
+	uint32_t fid;
+};
+
+struct collector_maps { /* descriptors, -1 where there is none */
+	int sites, steps, counters, control, pids, telemetry, events;
+	int scratch, blank; /* perf output only */
+};
+
+struct loader;     /* load.c and attach.c */
+struct queue;      /* queue.c */
+struct drain;      /* ring.c */
+struct processes;  /* process.c: owned by the drain thread once it runs */
+struct writer;     /* writer.c: owned by the writer thread once it runs */
+
+struct collector {
+	struct collector_options options;
+	struct collector_plan plans[PLANS_MAX];
+	uint32_t n_plans, n_sites, n_fids;
+	struct site_ref *site_refs;            /* n_sites; made by collector_add_plan */
+	const struct plan_func **functions;    /* n_fids */
+	uint32_t *function_plan;               /* n_fids: index in plans */
+
+	struct collector_maps maps;
+	enum collector_buffer buffer; /* BUFFER_RING or BUFFER_PERF once loaded (load.c) */
+	enum collector_attach attach; /* ATTACH_MULTI or ATTACH_PERF once attached (attach.c) */
+	uint32_t ncpu;                /* possible CPUs: values of a per-CPU map (load.c) */
+	struct loader *loader;        /* load.c's own, NULL until it makes it */
+
+	struct queue *queue;
+	struct drain *drain;
+	struct processes *processes;
+	struct writer *writer;
+	pthread_t drain_thread, writer_thread;
+	bool drain_running, writer_running;
+	bool started, stopped;
+	int wake_fd;                  /* eventfd: the drain thread looks at `stopping` */
+	uint64_t started_ns;          /* CLOCK_MONOTONIC */
+	uint64_t limit_seen_ns;       /* when max_calls was first seen reached; 0 */
+
+	_Atomic bool stopping;
+	_Atomic uint64_t received;    /* records taken from the kernel */
+	_Atomic uint64_t malformed;   /* of them, those that are no record of ours */
+	_Atomic uint64_t perf_lost;   /* as told by PERF_RECORD_LOST */
+	_Atomic uint64_t handled_calls; /* call records that the writer is done with */
+	_Atomic uint64_t open_calls;
+	_Atomic bool all_exited, out_closed, out_failed;
+	pthread_mutex_t lock;         /* for `wake` and `failure` */
+	pthread_cond_t wake;          /* one of the three flags above was set */
+	char failure[256];
+
+	struct collector_summary summary;
+	bool have_summary;
+};
+
+/* ---- load.c, attach.c ------------------------------------------------------------------------------------ */
+
+/* Also there: collector_cflags, collector_load, collector_load_report, collector_attach (collector.h). */
+struct err *collector_unchanged(const struct collector_plan *p); /* ERR_CHANGED if the file is not what was planned */
+void collector_detach(struct collector *c);       /* close links; idempotent */
+void collector_loader_destroy(struct collector *c); /* close programs and maps, free c->loader; NULL is legal */
+
+/* One update of the map `control`. Async-signal-safe. Does nothing where the map is not there. */
+void maps_set_enabled(struct collector *c, bool enabled);
+
+/* Add up the counters of one function over the CPUs. All zero where the map is not there. */
+void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *sum);
+
+/* Errors inside the programs: an array to be freed by the caller, file being a string constant. */
+struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **counts_ret, uint32_t *n_ret);
+
+uint64_t maps_read_misses(struct collector *c);   /* of all programs and links so far */
+uint64_t maps_calls(struct collector *c);         /* control.calls */
+bool maps_allow_pid(struct collector *c, uint32_t pid); /* into `pids`; false with errno */
+bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd); /* perf output: events[cpu] = fd; false with errno */
+
+/* ---- time ------------------------------------------------------------------------------------------------ */
+
+static inline uint64_t monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Maps and programs. The compiler's output names maps; they are made here, with the sizes that the plans need, and their descriptors
+ * are put into the instructions. */
+#include "load.h"
+
+#include <bcc/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "btf.h"
+#include "doctor.h"
+
+#define BLOB_MAGIC "GSPROG1"
+#define INSNS_MAX 1000000   /* the verifier's own limit */
+#define REFS_MAX 4096
+#define NAME_MAX_ 64
+#define PIDS_MAX 65536
+#define CPUS_MAX 8192 /* CONFIG_NR_CPUS of the largest kernels */
+#define SCRATCH_THREADS 16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
+#define DATA_LIMIT 32768u   /* bytes of data of one record; a plan that may need more says what was left out */
+#define LOG_SIZE (1u << 20)
+
+static const char *const variant_names[PROGRAM_VARIANTS] = { "call_regs", "call_few", "call_many" };
+
+long bpf_call(int cmd, void *attr, size_t size)
+{
+	return syscall(SYS_bpf, cmd, attr, size);
+}
+
+enum program_variant site_variant(const struct plan_site *site)
+{
+	return site->n_steps == 0 ? PROGRAM_REGS : site->n_steps <= FEW_STEPS ? PROGRAM_FEW : PROGRAM_MANY;
+}
+
+static struct err *loader_get(struct collector *c, struct loader **ret)
+{
+	if (!c->loader) {
+		c->loader = calloc(1, sizeof(*c->loader));
+		if (!c->loader)
+			return &err_nomem;
+		for (int i = 0; i < PROGRAM_VARIANTS; i++)
+			c->loader->programs[i].fd = -1;
+	}
+	*ret = c->loader;
+	return NULL;
+}
+
+/* ---- sizes --------------------------------------------------------------------------------------------------- */
+
+static uint32_t step_bytes(const struct step *s)
+{
+	return s->op == STEP_COUNTED ? s->max : s->len;
+}
+
+/* Few distinct sizes, so that few programs are ever compiled: multiples of 64, from 512 on powers of two. */
+static uint32_t size_class(uint32_t n)
+{
+	uint32_t size = 512;
+
+	if (n <= size)
+		return (n + 63) / 64 * 64;
+	while (size < n && size < DATA_LIMIT)
+		size *= 2;
+	return size;
+}
+
+static void measure(struct collector *c, struct loader *l)
+{
+	uint32_t last = 0, chunk = 64, steps = FEW_STEPS;
+
+	for (uint32_t i = 0; i < c->n_sites; i++) {
+		const struct plan_site *site = c->site_refs[i].site;
+		const struct plan *plan = c->site_refs[i].plan->plan;
+		uint64_t used = 0;
+
+		for (uint32_t s = 0; s < site->n_steps; s++) {
+			uint32_t bytes = step_bytes(&plan->steps[site->first_step + s]);
+			if (used > last)
+				last = used > DATA_LIMIT ? DATA_LIMIT : used;
+			if (bytes > chunk)
+				chunk = bytes > DATA_LIMIT ? DATA_LIMIT : bytes;
+			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
+		}
+		l->programs[site_variant(site)].n_sites++;
+		if (site->n_steps > FEW_STEPS)
+			while (steps < site->n_steps)
+				steps *= 2;
+	}
+	l->data_max = size_class(last);
+	l->chunk_max = size_class(chunk);
+	l->steps_list = steps > STEPS_MAX ? STEPS_MAX : steps;
+}
+
+static bool ring_is_wanted(const struct collector *c)
+{
+	return c->options.buffer != BUFFER_PERF;
+}
+
+/* Does the kernel have ring buffers? By making one. */
+static bool ring_is_there(void)
+{
+	int fd = bcc_create_map(BPF_MAP_TYPE_RINGBUF, "try", 0, 0, sysconf(_SC_PAGESIZE), 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool works(enum doctor_check check)
+{
+	struct err *err = doctor_try(check);
+	bool ok = !err;
+
+	err_destroy(err);
+	return ok;
+}
+
+static bool has_returns(const struct collector *c)
+{
+	for (uint32_t i = 0; i < c->n_sites; i++)
+		if (c->site_refs[i].site->kind == SITE_RETURN)
+			return true;
+	return false;
+}
+
+/* What this kernel allows beyond the common ground, each found out by trying. TRACER_SLEEPABLE=1 asks for programs that bring in pages
+ * which are not resident; they cost more at every hit, so they are no default. */
+static void choose_features(struct collector *c, struct loader *l)
+{
+	const char *sleepable = getenv("TRACER_SLEEPABLE"), *ret = getenv("TRACER_PERFORM_RET");
+
+	l->perform_ret = has_returns(c) && !(ret && !strcmp(ret, "0")) && works(DOCTOR_CONTEXT_WRITE);
+	l->sleepable = sleepable && !strcmp(sleepable, "1") && c->options.attach != ATTACH_PERF && works(DOCTOR_SLEEPABLE);
+}
+
+const char *collector_cflags(struct collector *c)
+{
+	struct loader *l;
+	struct err *err = loader_get(c, &l);
+
+	if (err)
+		return "";
+	if (!*l->cflags) {
+		measure(c, l);
+		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING : BUFFER_PERF;
+		choose_features(c, l);
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s", l->data_max, l->chunk_max,
+			 l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "", l->perform_ret ? " -DPERFORM_RET" : "",
+			 l->sleepable ? " -DSLEEPABLE" : "");
+	}
+	return l->cflags;
+}
+
+/* ---- maps ---------------------------------------------------------------------------------------------------- */
+
+static struct err *make_map(int *fd_ret, enum bpf_map_type type, const char *name, uint32_t key, uint32_t value, uint32_t entries)
+{
+	int fd = bcc_create_map(type, name, key, value, entries ? entries : 1, 0);
+
+	if (fd < 0)
+		return err_create(errno == EPERM ? ERR_PRIVILEGE : ERR_KERNEL, "map '%s' (%u entries of %u bytes): %s", name, entries,
+				  value, strerror(errno));
+	*fd_ret = fd;
+	return NULL;
+}
+
+/* A ring buffer's size is a power of two of whole pages. */
+static uint64_t ring_size(uint64_t wanted)
+{
+	uint64_t size = sysconf(_SC_PAGESIZE);
+
+	while (size < wanted && size < (1u << 31))
+		size *= 2;
+	return size;
+}
+
+static struct err *make_maps(struct collector *c, struct loader *l)
+{
+	struct collector_maps *m = &c->maps;
+	uint32_t list = l->steps_list * sizeof(struct step);
+	uint32_t n_lists = l->programs[PROGRAM_FEW].n_sites + l->programs[PROGRAM_MANY].n_sites;
+	uint32_t record = sizeof(struct record) + l->data_max + sizeof(struct chunk) + l->chunk_max + 2 * l->steps_list;
+	struct err *err;
+
+	record = (record + 7) & ~7u;
+	err = make_map(&m->control, BPF_MAP_TYPE_ARRAY, "control", 4, sizeof(struct control), 1);
+	if (!err)
+		err = make_map(&m->sites, BPF_MAP_TYPE_ARRAY, "sites", 4, sizeof(struct site), c->n_sites);
+	if (!err)
+		err = make_map(&m->steps, BPF_MAP_TYPE_ARRAY, "steps", 4, list, n_lists);
+	if (!err)
+		err = make_map(&m->counters, BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct fn_counters), c->n_fids);
+	if (!err)
+		err = make_map(&m->pids, BPF_MAP_TYPE_HASH, "pids", 4, 4, PIDS_MAX);
+	if (!err)
+		err = make_map(&m->telemetry, BPF_MAP_TYPE_HASH, "telemetry", sizeof(struct telemetry_key), 8, TELEMETRY_MAX);
+	if (!err && c->buffer == BUFFER_RING)
+		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, ring_size(c->options.buffer_size));
+	if (!err && c->buffer == BUFFER_PERF) {
+		err = make_map(&m->events, BPF_MAP_TYPE_PERF_EVENT_ARRAY, "events", 4, 4, c->ncpu);
+		if (!err)
+			err = make_map(&m->scratch, BPF_MAP_TYPE_LRU_HASH, "scratch", 4, record, SCRATCH_THREADS);
+		if (!err)
+			err = make_map(&m->blank, BPF_MAP_TYPE_ARRAY, "blank", 4, record, 1);
+	}
+	return err;
+}
+
+static int map_by_name(const struct collector *c, const char *name)
+{
+	const struct {
+		const char *name;
+		int fd;
+	} v[] = { { "control", c->maps.control },   { "sites", c->maps.sites },	    { "steps", c->maps.steps },
+		  { "counters", c->maps.counters }, { "pids", c->maps.pids },	    { "telemetry", c->maps.telemetry },
+		  { "events", c->maps.events },	    { "scratch", c->maps.scratch }, { "blank", c->maps.blank } };
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
+		if (!strcmp(v[i].name, name))
+			return v[i].fd;
+	return -1;
+}
+
+static struct err *put(int fd, const char *map, uint32_t key, void *value)
+{
+	if (bpf_update_elem(fd, &key, value, BPF_ANY))
+		return err_create(ERR_KERNEL, "map '%s', entry %u: %s", map, key, strerror(errno));
+	return NULL;
+}
+
+static struct err *fill_maps(struct collector *c, struct loader *l)
+{
+	struct step *list _cleanup_free_ = calloc(l->steps_list, sizeof(*list));
+	uint32_t lists = 0;
+	struct err *err = NULL;
+
+	if (!list)
+		return &err_nomem;
+	for (uint32_t i = 0; i < c->n_sites && !err; i++) {
+		const struct plan_site *s = c->site_refs[i].site;
+		const struct plan *plan = c->site_refs[i].plan->plan;
+		const struct plan_binary *bin = &plan->binary;
+		bool has_g = bin->has_g && (s->g_source != G_TLS || (bin->tls_offset && l->control.fsbase_off));
+		struct site site = { .fid = c->site_refs[i].fid, .n_steps = s->n_steps, .kind = s->kind, .flags = s->flags,
+				     .g_source = s->g_source, .goid_off = has_g ? bin->goid_off : 0, .m_off = bin->m_off,
+				     .curg_off = bin->curg_off, .tls_offset = bin->tls_offset };
+
+		if (s->n_steps) {
+			memset(list, 0, l->steps_list * sizeof(*list));
+			memcpy(list, plan->steps + s->first_step, s->n_steps * sizeof(*list));
+			site.steps = lists;
+			err = put(c->maps.steps, "steps", lists++, list);
+		}
+		if (!err)
+			err = put(c->maps.sites, "sites", i, &site);
+	}
+	return err ? err : put(c->maps.control, "control", 0, &l->control);
+}
+
+/* ---- programs ------------------------------------------------------------------------------------------------ */
+
+struct cursor {
+	const uint8_t *p;
+	size_t left;
+};
+
+static bool take(struct cursor *in, void *out, size_t n)
+{
+	if (in->left < n)
+		return false;
+	memcpy(out, in->p, n);
+	in->p += n;
+	in->left -= n;
+	return true;
+}
+
+static bool take_name(struct cursor *in, char name[NAME_MAX_])
+{
+	uint32_t n;
+
+	if (!take(in, &n, 4) || n >= NAME_MAX_ || !take(in, name, n))
+		return false;
+	name[n] = 0;
+	return true;
+}
+
+static struct err *bad_blob(const char *what)
+{
+	return err_create(ERR_MALFORMED, "the compiled program is damaged: %s", what);
+}
+
+static struct err *read_program(struct collector *c, struct loader *l, struct cursor *in)
+{
+	char name[NAME_MAX_];
+	uint32_t n, refs;
+	int variant = -1;
+
+	if (!take_name(in, name) || !take(in, &n, 4) || n > INSNS_MAX)
+		return bad_blob("header of a program");
+	for (int i = 0; i < PROGRAM_VARIANTS; i++)
+		if (!strcmp(name, variant_names[i]))
+			variant = i;
+	struct bpf_insn *insns = calloc(n ? n : 1, sizeof(*insns));
+	if (!insns)
+		return &err_nomem;
+	if (!take(in, insns, n * sizeof(*insns)) || !take(in, &refs, 4) || refs > REFS_MAX) {
+		free(insns);
+		return bad_blob("instructions");
+	}
+	for (uint32_t i = 0; i < refs; i++) {
+		uint32_t at;
+		int fd;
+
+		if (!take(in, &at, 4) || !take_name(in, name) || at >= n || (fd = map_by_name(c, name)) < 0 ||
+		    insns[at].code != (BPF_LD | BPF_DW | BPF_IMM)) {
+			free(insns);
+			return bad_blob("reference to a map");
+		}
+		insns[at].src_reg = BPF_PSEUDO_MAP_FD;
+		insns[at].imm = fd;
+	}
+	if (variant < 0 || l->programs[variant].insns) {
+		free(insns);
+		return variant < 0 ? NULL : bad_blob("a program twice");
+	}
+	l->programs[variant].insns = insns;
+	l->programs[variant].n_insns = n;
+	return NULL;
+}
+
+static struct err *read_blob(struct collector *c, struct loader *l, const void *blob, size_t size)
+{
+	struct cursor in = { blob, size };
+	char magic[8];
+	uint32_t n;
+
+	if (!take(&in, magic, 8) || memcmp(magic, BLOB_MAGIC, 8) || !take(&in, &n, 4) || n > 64)
+		return bad_blob("magic");
+	for (uint32_t i = 0; i < n; i++) {
+		struct err *err = read_program(c, l, &in);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* The last lines of the verifier's log hold its reason and its count. */
+static const char *log_tail(const char *log)
+{
+	size_t n = strlen(log);
+	int lines = 0;
+
+	while (n && log[n - 1] == '\n')
+		n--;
+	while (n && (log[n - 1] != '\n' || ++lines < 3))
+		n--;
+	return log + n;
+}
+
+int program_load(struct collector *c, enum program_variant variant, uint32_t attach_type, char *log, size_t log_size)
+{
+	struct loaded_program *p = &c->loader->programs[variant];
+	union bpf_attr attr = {};
+
+	attr.prog_type = BPF_PROG_TYPE_KPROBE;
+	attr.insn_cnt = p->n_insns;
+	attr.insns = (uintptr_t)p->insns;
+	attr.license = (uintptr_t) "Dual BSD/GPL";
+	attr.expected_attach_type = attach_type;
+	attr.prog_flags = c->loader->sleepable ? BPF_F_SLEEPABLE : 0;
+	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
+	if (log) {
+		log[0] = 0;
+		attr.log_level = 4; /* counts only, and the reason where it refuses */
+		attr.log_buf = (uintptr_t)log;
+		attr.log_size = log_size;
+	}
+	return bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+static void add_report(struct loader *l, const char *name, size_t n_insns, const char *log)
+{
+	const char *processed = strstr(log, "processed ");
+	unsigned long long seen = 0;
+	size_t used = strlen(l->report);
+
+	if (processed)
+		sscanf(processed, "processed %llu", &seen);
+	snprintf(l->report + used, sizeof(l->report) - used, "%s%s: %zu instructions, the verifier followed %llu of 1000000", used ? "; " : "",
+		 name, n_insns, seen);
+}
+
+static struct err *load_variant(struct collector *c, struct loader *l, int variant, uint32_t attach_type)
+{
+	struct loaded_program *p = &l->programs[variant];
+	char *log _cleanup_free_ = malloc(LOG_SIZE);
+
+	if (!log)
+		return &err_nomem;
+	if (!p->insns)
+		return bad_blob("a program is missing");
+	p->fd = program_load(c, variant, attach_type, log, LOG_SIZE);
+	if (p->fd < 0) {
+		int error = errno;
+		if (error == EPERM && !*log)
+			return err_create(ERR_PRIVILEGE, "the kernel refuses to load BPF programs: %s", strerror(error));
+		return err_create(ERR_KERNEL, "program %s does not load: %s: %s", variant_names[variant], strerror(error), log_tail(log));
+	}
+	add_report(l, variant_names[variant], p->n_insns, log);
+	return NULL;
+}
+
+/* Does the kernel know uprobe_multi links? Loading with that attach type says so. */
+#define ATTACH_TYPE_UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */
+
+static struct err *load_programs(struct collector *c, struct loader *l)
+{
+	bool multi = c->options.attach != ATTACH_PERF;
+
+	for (int v = 0; v < PROGRAM_VARIANTS; v++) {
+		if (!l->programs[v].n_sites)
+			continue;
+		struct err *err = load_variant(c, l, v, multi ? ATTACH_TYPE_UPROBE_MULTI : 0);
+		if (err && multi && c->options.attach == ATTACH_AUTO && err->code != ERR_NOMEM) {
+			/* An older kernel: everything by perf events. What is loaded already is loaded again. */
+			err_destroy(err);
+			for (int i = 0; i < v; i++)
+				if (l->programs[i].fd >= 0) {
+					close(l->programs[i].fd);
+					l->programs[i].fd = -1;
+				}
+			l->report[0] = 0;
+			multi = false;
+			v = -1;
+			continue;
+		}
+		if (err)
+			return err;
+	}
+	c->attach = multi ? ATTACH_MULTI : ATTACH_PERF;
+	return NULL;
+}
+
+/* Values in a per-CPU map: the kernel writes one for every possible CPU, so this must not be too few. */
+static uint32_t possible_cpus(void)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
+	unsigned last = CPUS_MAX - 1, first, n;
+	char sep = ',';
+
+	/* "0-3" or "0,2-5": the last number counts */
+	if (f) {
+		last = 0;
+		while (sep == ',' && (n = fscanf(f, "%u-%u", &first, &last)) >= 1) {
+			if (n == 1)
+				last = first;
+			if (fscanf(f, "%c", &sep) != 1)
+				break;
+		}
+		fclose(f);
+	}
+	return last < CPUS_MAX ? last + 1 : CPUS_MAX;
+}
+
+static bool needs_tls(const struct collector *c)
+{
+	for (uint32_t i = 0; i < c->n_sites; i++)
+		if (c->site_refs[i].site->g_source == G_TLS)
+			return true;
+	return false;
+}
+
+struct err *collector_load(struct collector *c, const void *blob, size_t size)
+{
+	struct loader *l;
+	struct err *err = loader_get(c, &l);
+
+	if (err)
+		return err;
+	collector_cflags(c);
+	c->ncpu = possible_cpus();
+	l->control.filter_pids = c->options.filter_pids;
+	l->control.max_calls = c->options.max_calls;
+	if (needs_tls(c))
+		btf_fsbase_offset(&l->control.fsbase_off); /* without it those sites show no goroutine */
+	err = make_maps(c, l);
+	if (!err)
+		err = fill_maps(c, l);
+	if (!err)
+		err = read_blob(c, l, blob, size);
+	return err ? err : load_programs(c, l);
+}
+
+const char *collector_load_report(struct collector *c)
+{
+	return c->loader ? c->loader->report : "";
+}
+
+void collector_loader_destroy(struct collector *c)
+{
+	int *fds[] = { &c->maps.sites,	   &c->maps.steps,  &c->maps.counters, &c->maps.control, &c->maps.pids,
+		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank };
+
+	collector_detach(c);
+	if (c->loader) {
+		for (int i = 0; i < PROGRAM_VARIANTS; i++) {
+			if (c->loader->programs[i].fd >= 0)
+				close(c->loader->programs[i].fd);
+			free(c->loader->programs[i].insns);
+		}
+		free(c->loader);
+		c->loader = NULL;
+	}
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+/* ---- reading and writing maps while they are in use ------------------------------------------------------------ */
+
+void maps_set_enabled(struct collector *c, bool enabled)
+{
+	uint32_t zero = 0;
+
+	if (c->maps.control < 0 || !c->loader)
+		return;
+	struct control now = c->loader->control;
+	/* `calls` is the kernel's: keep what it has counted */
+	struct control seen;
+	if (!bpf_lookup_elem(c->maps.control, &zero, &seen))
+		now.calls = seen.calls;
+	now.enabled = enabled;
+	bpf_update_elem(c->maps.control, &zero, &now, BPF_ANY);
+}
+
+void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	struct fn_counters *v _cleanup_free_ = calloc(c->ncpu, sizeof(*v));
+	if (!v || c->maps.counters < 0 || bpf_lookup_elem(c->maps.counters, &fid, v))
+		return;
+	for (uint32_t cpu = 0; cpu < c->ncpu; cpu++)
+		for (size_t i = 0; i < sizeof(*v) / sizeof(__u64); i++)
+			((__u64 *)sum)[i] += ((__u64 *)&v[cpu])[i];
+}
+
+static const char *file_name(uint16_t file)
+{
+	switch (file) {
+	case BPF_FILE_CALL:
+		return "call.bpf.c";
+	case BPF_FILE_LOCATION:
+		return "location.h";
+	case BPF_FILE_GOROUTINE:
+		return "goroutine.h";
+	}
+	return "other";
+}
+
+struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **counts_ret, uint32_t *n_ret)
+{
+	struct telemetry_count *v = calloc(TELEMETRY_MAX, sizeof(*v));
+	struct telemetry_key key, next;
+	uint32_t n = 0;
+
+	if (!v)
+		return &err_nomem;
+	for (int more = c->maps.telemetry >= 0 ? bpf_get_first_key(c->maps.telemetry, &next, sizeof(next)) : -1; !more && n < TELEMETRY_MAX;
+	     more = bpf_get_next_key(c->maps.telemetry, &key, &next)) {
+		uint64_t count;
+		if (!bpf_lookup_elem(c->maps.telemetry, &next, &count))
+			v[n++] = (struct telemetry_count){ .file = file_name(next.file), .line = next.line, .error = next.error, .count = count };
+		key = next;
+	}
+	*counts_ret = v;
+	*n_ret = n;
+	return NULL;
+}
+
+uint64_t maps_read_misses(struct collector *c)
+{
+	uint64_t misses = 0;
+
+	for (int i = 0; c->loader && i < PROGRAM_VARIANTS; i++) {
+		/* struct bpf_prog_info ends, from Linux 5.12 on, with what is read here; an older kernel leaves it 0 */
+		struct {
+			struct bpf_prog_info info;
+		} known = {};
+		uint32_t size = sizeof(known.info);
+		if (c->loader->programs[i].fd >= 0 && !bpf_obj_get_info(c->loader->programs[i].fd, &known.info, &size))
+			misses += known.info.recursion_misses;
+	}
+	return misses;
+}
+
+uint64_t maps_calls(struct collector *c)
+{
+	struct control seen;
+	uint32_t zero = 0;
+
+	return c->maps.control < 0 || bpf_lookup_elem(c->maps.control, &zero, &seen) ? 0 : seen.calls;
+}
+
+bool maps_allow_pid(struct collector *c, uint32_t pid)
+{
+	uint32_t one = 1;
+
+	return c->maps.pids >= 0 && !bpf_update_elem(c->maps.pids, &pid, &one, BPF_ANY);
+}
+
+bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd)
+{
+	return c->maps.events >= 0 && !bpf_update_elem(c->maps.events, &cpu, &fd, BPF_ANY);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the compiler's child process hands over, and what loading keeps of it.
+ *
+ * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
+ * call_few, call_many), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
+#ifndef COLLECTOR_LOAD_H
+#define COLLECTOR_LOAD_H
+
+#include "internal.h"
+
+enum program_variant { PROGRAM_REGS, PROGRAM_FEW, PROGRAM_MANY, PROGRAM_VARIANTS };
+
+#define FEW_STEPS 4 /* as in bpf_c/call.bpf.c */
+
+struct loaded_program {
+	int fd;            /* -1: not needed, or not loaded */
+	size_t n_insns;
+	struct bpf_insn *insns;
+	uint32_t n_sites;  /* sites that use it */
+};
+
+struct loader {
+	char cflags[256];
+	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
+	bool perform_ret, sleepable;                /* -DPERFORM_RET, -DSLEEPABLE */
+	struct loaded_program programs[PROGRAM_VARIANTS];
+	char report[1024];
+	size_t n_links;
+	int *links;        /* descriptors of links */
+	size_t n_events;
+	int *events;       /* descriptors of perf events, where attached so */
+	struct control control; /* as last written; `enabled` is set by maps_set_enabled() */
+};
+
+/* Which program a site needs. */
+enum program_variant site_variant(const struct plan_site *site);
+
+/* Load one variant for an attach type (0 for perf events, BPF_TRACE_UPROBE_MULTI); the descriptor, or −1 with errno and the verifier's
+ * last lines in `log`. */
+int program_load(struct collector *c, enum program_variant variant, uint32_t attach_type, char *log, size_t log_size);
+
+/* bpf(2). */
+long bpf_call(int cmd, void *attr, size_t size);
+
+#endif
