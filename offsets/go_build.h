@@ -2,7 +2,8 @@
 /* Which Go made the file: version, main module, dependencies, build settings.
  *
  * From the build information that the linker leaves (debug/buildinfo in the Go tree describes both layouts: pointers
- * up to Go 1.17, inline strings from 1.18), found by section (.go.buildinfo) or by its magic in the first data segment. */
+ * up to Go 1.17, inline strings from 1.18), found by section (.go.buildinfo) or by its magic in the first data
+ * segment. */
 #ifndef OFFSETS_GO_BUILD_H
 #define OFFSETS_GO_BUILD_H
 
@@ -13,9 +14,9 @@ struct go_module {
 };
 
 struct go_build {
-	char *version;       /* "go1.26.8"; "devel go1.27-…" as it stands */
+	char *version;           /* "go1.26.8"; "devel go1.27-…" as it stands */
 	int major, minor, patch; /* of version; minor -1 where the version cannot be told */
-	char *main_path;     /* path of the main package, "" if unknown */
+	char *main_path;         /* path of the main package, "" if unknown */
 	struct go_module main_module;
 	size_t n_deps;
 	struct go_module *deps;
@@ -23,8 +24,8 @@ struct go_build {
 	struct go_module *settings; /* path: key, version: value */
 };
 
-/* ERR_NOT_GO where no build information and no pclntab is found; ERR_MALFORMED for a damaged one. A Go program whose build
- * information was removed but which has a pclntab gives version "" and minor -1. */
+/* ERR_NOT_GO where no build information and no pclntab is found; ERR_MALFORMED for a damaged one. A Go program whose
+ * build information was removed but which has a pclntab gives version "" and minor -1. */
 struct err *go_build_read(struct elf_file *elf, struct go_build **ret);
 void go_build_destroy(struct go_build *build);
 

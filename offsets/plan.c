@@ -501,12 +501,6 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 
 /* ---- all of them --------------------------------------------------------------------------------------------- */
 
-static bool matches(const struct func_table *funcs, const char *pattern, bool exact, const struct func *func)
-{
-	(void)funcs;
-	return exact ? !strcmp(pattern, func->name) : func_pattern_match(pattern, func->name);
-}
-
 static struct err *nothing_matches(struct plan_builder *b, const char *pattern)
 {
 	struct program *program = b->program;
@@ -565,21 +559,25 @@ static struct err *select_functions(struct plan_builder *b, const char *const *p
 {
 	const struct func_table *t = b->program->funcs;
 	uint8_t *take _cleanup_free_ = calloc(t->n ? t->n : 1, 1);
-	const struct func *any[1];
+	struct err *err;
 	size_t n = 0;
 
 	if (!take)
 		return &err_nomem;
 	for (size_t p = 0; p < n_patterns; p++) {
-		bool exact = func_table_find_name(t, patterns[p], any, 1) > 0, found = false;
-		for (size_t i = 0; i < t->n; i++)
-			if ((t->v[i].source & FUNC_PCLNTAB) && matches(t, patterns[p], exact, &t->v[i])) {
-				found = true;
-				n += !take[i];
-				take[i] = 1;
-			}
-		if (!found)
+		const struct func **found _cleanup_free_ = NULL;
+		size_t n_found;
+
+		err = func_table_select(t, patterns[p], &found, &n_found);
+		if (err)
+			return err;
+		if (!n_found)
 			return nothing_matches(b, patterns[p]);
+		for (size_t i = 0; i < n_found; i++) {
+			size_t at = found[i] - t->v;
+			n += !take[at];
+			take[at] = 1;
+		}
 	}
 	for (size_t i = 0; i < t->n; i++)
 		for (size_t x = 0; x < n_excludes && take[i]; x++)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of functions: instances of generic functions, patterns. The rest of the pattern language is in pclntab.h. */
+#ifndef OFFSETS_FUNC_NAME_H
+#define OFFSETS_FUNC_NAME_H
+
+#include "pclntab.h"
+
+/* How a name matches a pattern; the greater, the better. */
+enum func_match {
+	FUNC_MATCH_NONE = 0,
+	FUNC_MATCH_WILD,     /* by '*' and '?' */
+	FUNC_MATCH_INSTANCE, /* an instance of the generic function that the pattern names */
+	FUNC_MATCH_EXACT,
+};
+
+enum func_match func_pattern_kind(const char *pattern, const char *name);
+
+/* Whether `full` is what the pclntab abbreviates to `short_name`: from the first '[' to the last ']' it has "[...]"
+ * (cmd/link/internal/ld/pcln.go, generateFuncnametab, Go 1.18 to 1.20; later versions have the full name). */
+bool func_name_is_instance(const char *short_name, const char *full);
+
+#endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of functions: those of the pclntab, with the names and the remaining functions of the symbol table. */
+#include <elf.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "elf_priv.h"
+#include "func_name.h"
+#include "pclntab_priv.h"
+
+/* Names may overlap in a damaged file, so that a small file could stand for terabytes of names. In a real one each
+ * stands about once (bodies of two ABIs share one, linkers fold common ends). */
+#define NAMES_RATIO_MAX 16
+#define ABI0_SUFFIX ".abi0"
+
+struct func_priv {
+	struct pclntab pcln;
+	size_t n_owned;
+	char **owned; /* names that had to be copied */
+};
+
+struct symbols {
+	const struct elf_file *elf;
+	struct elf_symbol *v;
+	size_t n, cap;
+	uint64_t names_size; /* bytes of all names together */
+	bool sorted, nomem;
+};
+
+static struct err *malformed(const struct elf_file *elf, const char *what, uint64_t i)
+{
+	return err_create(ERR_MALFORMED, "%s: damaged Go function table: %s (function %" PRIu64 ")", elf->path, what,
+			  i);
+}
+
+static const struct elf_segment *code_segment_of(const struct elf_file *elf, uint64_t vaddr)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+
+		if (s->flags & PF_X && vaddr >= s->vaddr && vaddr - s->vaddr < s->filesz)
+			return s;
+	}
+	return NULL;
+}
+
+/* Fill the table from the pclntab. */
+static struct err *read_pclntab(struct elf_file *elf, struct func_table *table)
+{
+	const struct pclntab *t = &table->priv->pcln;
+	const struct elf_segment *segment = NULL;
+	uint64_t names_size = 0;
+
+	if (!t->n_funcs)
+		return malformed(elf, "it lists none", 0);
+	table->v = calloc(t->n_funcs, sizeof(*table->v));
+	if (!table->v)
+		return &err_nomem;
+	for (uint32_t i = 0; i < t->n_funcs; i++) {
+		uint64_t entry = pclntab_entry(t, i), end = pclntab_entry(t, i + 1);
+		struct pclntab_func record;
+		struct func *func;
+		const char *name;
+		struct err *err;
+
+		if (end < entry)
+			return malformed(elf, "its entries are not in order", i);
+		if (!segment || entry < segment->vaddr || end - segment->vaddr > segment->filesz) {
+			segment = code_segment_of(elf, entry);
+			if (!segment || end - segment->vaddr > segment->filesz)
+				return malformed(elf, "an entry is not in the code", i);
+		}
+		if (end == entry) /* a function without code: the next one begins here too */
+			continue;
+		err = pclntab_func(t, i, &record);
+		if (err)
+			return err_wrap(err, "%s", elf->path);
+		name = pclntab_string(t->names, record.name);
+		if (!name)
+			return malformed(elf, "a name is out of bounds", i);
+		names_size += strlen(name);
+		if (names_size / NAMES_RATIO_MAX > t->size)
+			return malformed(elf, "its names overlap", i);
+		func = &table->v[table->n++];
+		*func = (struct func){ .name = name, .entry = entry, .end = end, .source = FUNC_PCLNTAB, .pcln_id = i };
+	}
+	return NULL;
+}
+
+static int compare_symbols(const void *a, const void *b)
+{
+	const struct elf_symbol *x = a, *y = b;
+
+	if (x->value != y->value)
+		return x->value < y->value ? -1 : 1;
+	if (x->bind != y->bind) /* of two names for one address a global one is the better known */
+		return y->bind == STB_GLOBAL ? 1 : x->bind == STB_GLOBAL ? -1 : x->bind < y->bind ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static bool collect(void *arg, const struct elf_symbol *symbol)
+{
+	struct symbols *s = arg;
+
+	if (symbol->type != STT_FUNC || symbol->shndx == SHN_UNDEF || !*symbol->name ||
+	    !code_segment_of(s->elf, symbol->value))
+		return true;
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 4096;
+		struct elf_symbol *grown = reallocarray(s->v, cap, sizeof(*s->v));
+
+		if (!grown) {
+			s->nomem = true;
+			return false;
+		}
+		s->v = grown;
+		s->cap = cap;
+	}
+	s->names_size += strlen(symbol->name);
+	if (s->n && s->v[s->n - 1].value > symbol->value)
+		s->sorted = false;
+	s->v[s->n++] = *symbol;
+	return true;
+}
+
+static bool has_suffix(const char *s, size_t n, const char *suffix)
+{
+	size_t suffix_size = strlen(suffix);
+
+	return n > suffix_size && !memcmp(s + n - suffix_size, suffix, suffix_size);
+}
+
+/* Marks that the linker sets into the code; not functions. */
+static bool is_mark(const char *name)
+{
+	return !strcmp(name, "runtime.text") || !strcmp(name, "runtime.etext") || !strncmp(name, "runtime.text.", 13) ||
+	       !strcmp(name, "go:buildid") || !strcmp(name, "go.buildid") || !strncmp(name, "go:textfips", 11);
+}
+
+/* The linker writes the compiler's middle dot as '.' in the symbol table (cmd/link/internal/ld/symtab.go,
+ * putelfsym). */
+static bool equal_but_for_dots(const char *name, const char *symbol, size_t n)
+{
+	static const char middle_dot[] = "\xc2\xb7";
+	size_t i = 0;
+
+	for (; *name && i < n; i++) {
+		if (!strncmp(name, middle_dot, 2) && symbol[i] == '.')
+			name += 2;
+		else if (*name++ != symbol[i])
+			return false;
+	}
+	return !*name && i == n;
+}
+
+/* A function that is in both tables: the symbol table knows its ABI and the full name of an instance. */
+static void merge_one(struct func *func, const struct elf_symbol *symbol)
+{
+	size_t n = strlen(symbol->name);
+	bool abi0 = has_suffix(symbol->name, n, ABI0_SUFFIX);
+
+	if (is_mark(symbol->name))
+		return;
+	func->source |= FUNC_SYMTAB;
+	if (abi0)
+		n -= strlen(ABI0_SUFFIX);
+	if (strlen(func->name) == n && !memcmp(func->name, symbol->name, n))
+		func->abi0 = abi0;
+	else if (!abi0 &&
+		 (func_name_is_instance(func->name, symbol->name) || equal_but_for_dots(func->name, symbol->name, n)))
+		func->name = symbol->name;
+}
+
+/* A name without ".abi0". */
+static struct err *own_name(struct func_priv *priv, const char *name, size_t n, const char **ret)
+{
+	char **grown = reallocarray(priv->owned, priv->n_owned + 1, sizeof(*grown)), *copy;
+
+	if (!grown)
+		return &err_nomem;
+	priv->owned = grown;
+	copy = strndup(name, n);
+	if (!copy)
+		return &err_nomem;
+	priv->owned[priv->n_owned++] = copy;
+	*ret = copy;
+	return NULL;
+}
+
+/* A function that only the symbol table has, between `from` and `limit`. */
+static struct err *symbol_func(struct func_table *table, const struct elf_symbol *symbol, uint64_t limit,
+			       struct func *ret)
+{
+	size_t n = strlen(symbol->name);
+	uint64_t room = limit - symbol->value;
+
+	*ret = (struct func){
+		.name = symbol->name,
+		.entry = symbol->value,
+		.end = symbol->value + (symbol->size && symbol->size < room ? symbol->size : room),
+		.source = FUNC_SYMTAB,
+		.abi0 = has_suffix(symbol->name, n, ABI0_SUFFIX),
+		.pcln_id = UINT32_MAX,
+	};
+	return ret->abi0 ? own_name(table->priv, symbol->name, n - strlen(ABI0_SUFFIX), &ret->name) : NULL;
+}
+
+/* Both lists are sorted by address. */
+static struct err *merge(struct func_table *table, const struct symbols *s)
+{
+	struct func *v = calloc(table->n + s->n, sizeof(*v));
+	size_t n = 0, i = 0, j = 0;
+
+	if (!v)
+		return &err_nomem;
+	while (i < table->n || j < s->n) {
+		const struct elf_symbol *symbol = &s->v[j];
+		const struct elf_segment *segment;
+		uint64_t limit;
+		struct err *err;
+
+		if (j == s->n || (i < table->n && table->v[i].entry <= symbol->value)) {
+			v[n] = table->v[i++];
+			for (; j < s->n && s->v[j].value < v[n].end; j++) /* what lies inside is a label */
+				if (s->v[j].value == v[n].entry)
+					merge_one(&v[n], &s->v[j]);
+			n++;
+			continue;
+		}
+		j++;
+		if (is_mark(symbol->name))
+			continue;
+		while (j < s->n && s->v[j].value == symbol->value)
+			j++;
+		segment = code_segment_of(s->elf, symbol->value);
+		limit = segment->vaddr + segment->filesz;
+		if (i < table->n && table->v[i].entry < limit)
+			limit = table->v[i].entry;
+		if (j < s->n && s->v[j].value < limit)
+			limit = s->v[j].value;
+		err = symbol_func(table, symbol, limit, &v[n]);
+		if (err) {
+			free(v);
+			return err;
+		}
+		n++;
+	}
+	free(table->v);
+	table->v = v;
+	table->n = n;
+	return NULL;
+}
+
+static struct err *merge_symbols(struct elf_file *elf, struct func_table *table)
+{
+	struct symbols s = { .elf = elf, .sorted = true };
+	struct err *err = elf_file_each_symbol(elf, collect, &s);
+
+	if (err == &err_notfound) /* stripped */
+		err = NULL;
+	else if (!err && s.nomem)
+		err = &err_nomem;
+	else if (!err && s.names_size / NAMES_RATIO_MAX > elf->id.size)
+		err = err_create(ERR_MALFORMED, "%s: damaged symbol table: its names overlap", elf->path);
+	if (!err && s.n) {
+		if (!s.sorted)
+			qsort(s.v, s.n, sizeof(*s.v), compare_symbols);
+		err = merge(table, &s);
+	}
+	free(s.v);
+	return err;
+}
+
+struct err *func_table_read(struct elf_file *elf, struct func_table **ret)
+{
+	struct func_table *table = calloc(1, sizeof(*table));
+	struct err *err;
+
+	if (!table)
+		return &err_nomem;
+	table->priv = calloc(1, sizeof(*table->priv));
+	err = table->priv ? pclntab_open(elf, &table->priv->pcln) : &err_nomem;
+	if (!err)
+		err = read_pclntab(elf, table);
+	if (!err && !table->n)
+		err = malformed(elf, "none has code", 0);
+	if (!err) {
+		table->pcln_minor = table->priv->pcln.minor;
+		table->text_start = table->priv->pcln.minor >= 18 ? table->priv->pcln.text_start : table->v[0].entry;
+		err = merge_symbols(elf, table);
+	}
+	if (err) {
+		func_table_destroy(table);
+		return err;
+	}
+	*ret = table;
+	return NULL;
+}
+
+void func_table_destroy(struct func_table *table)
+{
+	if (!table)
+		return;
+	if (table->priv) {
+		pclntab_deinit(&table->priv->pcln);
+		for (size_t i = 0; i < table->priv->n_owned; i++)
+			free(table->priv->owned[i]);
+		free(table->priv->owned);
+		free(table->priv);
+	}
+	free(table->v);
+	free(table);
+}
+
+const struct func *func_table_find_addr(const struct func_table *table, uint64_t addr)
+{
+	size_t low = 0, n = table->n;
+
+	while (n) { /* the last entry that is not past addr */
+		size_t half = n / 2;
+
+		if (table->v[low + half].entry <= addr) {
+			low += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return low && addr < table->v[low - 1].end ? &table->v[low - 1] : NULL;
+}
+
+size_t func_table_find_name(const struct func_table *table, const char *name, const struct func **v, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < table->n; i++) {
+		if (strcmp(table->v[i].name, name) != 0)
+			continue;
+		if (n < max)
+			v[n] = &table->v[i];
+		n++;
+	}
+	return n;
+}
+
+struct err *func_table_select(const struct func_table *table, const char *pattern, const struct func ***v_ret,
+			      size_t *n_ret)
+{
+	size_t n = 0, best_count[FUNC_MATCH_EXACT + 1] = { 0 };
+	enum func_match best = FUNC_MATCH_NONE;
+	const struct func **v;
+
+	for (size_t i = 0; i < table->n; i++) {
+		enum func_match match = FUNC_MATCH_NONE;
+
+		if (table->v[i].source & FUNC_PCLNTAB)
+			match = func_pattern_kind(pattern, table->v[i].name);
+		best_count[match]++;
+		if (match > best)
+			best = match;
+	}
+	*v_ret = NULL;
+	*n_ret = 0;
+	if (best == FUNC_MATCH_NONE)
+		return NULL;
+	v = calloc(best_count[best], sizeof(const struct func *));
+	if (!v)
+		return &err_nomem;
+	for (size_t i = 0; i < table->n; i++)
+		if (table->v[i].source & FUNC_PCLNTAB && func_pattern_kind(pattern, table->v[i].name) == best)
+			v[n++] = &table->v[i];
+	*v_ret = v;
+	*n_ret = n;
+	return NULL;
+}
+
+/* ---- lines ------------------------------------------------------------------------------------------------ */
+
+static bool get_varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	for (int shift = 0; shift < 35 && *p < end; shift += 7) {
+		uint8_t byte = *(*p)++;
+
+		v |= (uint32_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*ret = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The value at `addr` in a pc-value table of a function: pairs of a zigzag difference of the value and a difference
+ * of the pc, ended by a zero (golang.org/s/go12symtab, "Common Encoding: Tables"; runtime/symtab.go, step). */
+static bool pc_value(const struct pclntab *t, const struct func *func, uint32_t offset, uint64_t addr, int32_t *ret)
+{
+	const uint8_t *p = t->pc_values.data + offset, *end = t->pc_values.data + t->pc_values.size;
+	uint64_t pc = func->entry;
+	uint32_t value = UINT32_MAX; /* -1 */
+
+	if (!offset || offset >= t->pc_values.size)
+		return false;
+	for (;;) {
+		uint32_t value_delta, pc_delta;
+
+		if (!get_varint(&p, end, &value_delta) || (!value_delta && pc != func->entry) ||
+		    !get_varint(&p, end, &pc_delta))
+			return false;
+		if (!pc_delta) /* no progress: the pairs of a hostile table must not be followed for ever */
+			return false;
+		value += value_delta & 1 ? ~(value_delta >> 1) : value_delta >> 1;
+		pc += pc_delta;
+		if (addr < pc) {
+			*ret = (int32_t)value;
+			return true;
+		}
+	}
+}
+
+/* Name of file number `number` of a compilation unit. */
+static const char *file_name(const struct pclntab *t, const struct pclntab_func *record, int32_t number)
+{
+	uint64_t index = (uint64_t)(uint32_t)number + (t->minor >= 16 ? record->cu : 0);
+	uint32_t offset;
+
+	if (number < 0 || index >= t->cu_files.size / sizeof(offset))
+		return NULL;
+	memcpy(&offset, t->cu_files.data + index * sizeof(offset), sizeof(offset));
+	return pclntab_string(t->files, offset);
+}
+
+struct err *func_table_line(const struct func_table *table, const struct func *func, uint64_t addr,
+			    const char **file_ret, uint32_t *line_ret)
+{
+	const struct pclntab *t = &table->priv->pcln;
+	struct pclntab_func record;
+	int32_t number, line;
+	const char *file;
+	struct err *err;
+
+	if (func->pcln_id == UINT32_MAX || addr < func->entry || addr >= func->end)
+		return &err_notfound;
+	err = pclntab_func(t, func->pcln_id, &record);
+	if (err)
+		return err;
+	if (!pc_value(t, func, record.pc_file, addr, &number) || !pc_value(t, func, record.pc_line, addr, &line) ||
+	    line <= 0)
+		return &err_notfound;
+	file = file_name(t, &record, number);
+	if (!file)
+		return &err_notfound;
+	*file_ret = file;
+	*line_ret = (uint32_t)line;
+	return NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pclntab as it stands in the file: found and checked by pclntab.c, used by func_table.c. */
+#ifndef OFFSETS_PCLNTAB_PRIV_H
+#define OFFSETS_PCLNTAB_PRIV_H
+
+#include "pclntab.h"
+
+struct pclntab {
+	uint8_t *data;  /* own copy, relocated */
+	size_t size;    /* where the table has no section of its own: to the end of its segment */
+	uint64_t vaddr; /* link address */
+	int minor;      /* 2, 16, 18, 20: since which Go 1.x this layout */
+	uint32_t n_funcs;
+	uint32_t field;      /* bytes of one of the two fields of a functab entry: 8 up to 1.17, 4 from 1.18 */
+	uint64_t text_start; /* added to what functab holds; 0 up to 1.17 */
+	/* parts of `data`, each to the end of what it may use */
+	struct bytes names, cu_files, files, pc_values,
+		funcs; /* funcs: functab first, then the records that it points to */
+};
+
+/* One record (_func in runtime/runtime2.go): what of it is used here. Offsets into the parts above. */
+struct pclntab_func {
+	uint32_t name, pc_file, pc_line, cu;
+};
+
+/* ERR_NOT_GO where there is none, ERR_MALFORMED. */
+struct err *pclntab_open(struct elf_file *elf, struct pclntab *ret);
+void pclntab_deinit(struct pclntab *t);
+
+/* Link address of function i, of n_funcs + 1: the last is the end of the last function. */
+uint64_t pclntab_entry(const struct pclntab *t, uint32_t i);
+
+/* ERR_MALFORMED where the record is out of bounds. */
+struct err *pclntab_func(const struct pclntab *t, uint32_t i, struct pclntab_func *ret);
+
+/* The string at an offset of a part; NULL where it is out of bounds or does not end. */
+const char *pclntab_string(struct bytes part, uint64_t offset);
+
+/* Whether a pclntab is there, without reading it. */
+struct err *pclntab_exists(struct elf_file *elf, bool *ret);
+
+#endif
