@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds tracer._collector: what Python uses of collector/, compiled against the real headers.
+
+cffi lets go of Python's lock around each call, so collector_wait and collector_stop run beside Python.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tracer._build_offsets import COMPILE_ARGS, SHARED_CDEF  # noqa: E402
+
+CDEF = (
+    SHARED_CDEF
+    + """
+enum collector_buffer { BUFFER_AUTO, BUFFER_RING, BUFFER_PERF, ... };
+enum collector_attach { ATTACH_AUTO, ATTACH_MULTI, ATTACH_PERF, ... };
+enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, ... };
+
+struct collector_options {
+    enum collector_buffer buffer;
+    enum collector_attach attach;
+    enum collector_format format;
+    uint64_t buffer_size, max_calls;
+    bool filter_pids, color, utc, no_args, no_results, no_returns;
+    int out_fd;
+    uint32_t string_size, depth, elements;
+    const char *tracer_version;
+    ...;
+};
+
+struct collector;
+struct err *collector_create(const struct collector_options *options, struct collector **ret);
+void collector_destroy(struct collector *c);
+struct err *collector_add_plan(struct collector *c, const struct plan *plan, int fd, uint32_t *binary_id_ret);
+const char *collector_cflags(struct collector *c);
+struct err *collector_load(struct collector *c, const void *blob, size_t size);
+struct err *collector_allow_pid(struct collector *c, uint32_t pid);
+const char *collector_load_report(struct collector *c);
+struct err *collector_attach(struct collector *c);
+struct err *collector_start(struct collector *c);
+
+enum collector_event { COLLECTOR_TIMEOUT, COLLECTOR_LIMIT, COLLECTOR_CLOSED, COLLECTOR_FAILED, COLLECTOR_EXITED, ... };
+enum collector_event collector_wait(struct collector *c, int timeout_ms);
+const char *collector_failure(struct collector *c);
+void collector_disable(struct collector *c);
+struct err *collector_stop(struct collector *c);
+
+struct collector_function_summary {
+    const char *name;
+    uint32_t fid;
+    uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
+    uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
+    uint64_t unwound, read_failures;
+    ...;
+};
+struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; ...; };
+struct collector_summary {
+    double duration_s;
+    uint64_t lost, misses;
+    bool reconciled;
+    struct collector_function_summary total;
+    uint32_t n_functions;
+    const struct collector_function_summary *functions;
+    uint32_t n_telemetry;
+    const struct telemetry_count *telemetry;
+    ...;
+};
+const struct collector_summary *collector_summary(struct collector *c);
+
+/* ---- doctor ---- */
+enum doctor_check {
+    DOCTOR_BPF, DOCTOR_UPROBE_PERF, DOCTOR_UPROBE_MULTI, DOCTOR_COOKIE_PERF, DOCTOR_COOKIE_MULTI, DOCTOR_RING_BUFFER,
+    DOCTOR_PERF_BUFFER, DOCTOR_PROBE_READ_USER, DOCTOR_PROBE_WRITE_USER, DOCTOR_CONTEXT_WRITE, DOCTOR_SLEEPABLE,
+    DOCTOR_KPROBE, DOCTOR_RAW_TRACEPOINT, DOCTOR_BTF, DOCTOR_MEMLOCK, DOCTOR_N_CHECKS, ...
+};
+struct err *doctor_try(enum doctor_check check);
+"""
+)
+
+SOURCE = """
+#include "collector/collector.h"
+#include "collector/doctor.h"
+"""
+
+# Of offsets/ the collector needs the error type and the JSON writer; plans come to it ready made.
+OFFSETS_SOURCES = ("error.c", "json_out.c")
+
+
+def sources() -> list[str]:
+    paths = sorted((ROOT / "collector").glob("*.c"))
+    own = [str(p.relative_to(ROOT)) for p in paths if not p.name.startswith("main")]
+    return own + [f"offsets/{name}" for name in OFFSETS_SOURCES]
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(CDEF)
+ffibuilder.set_source(
+    "tracer._collector",
+    SOURCE,
+    sources=sources(),
+    include_dirs=["."],
+    libraries=["bcc_bpf"],
+    extra_compile_args=[*COMPILE_ARGS, "-pthread"],
+    extra_link_args=["-pthread"],
+)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds tracer._offsets: what Python uses of offsets/, compiled against the real headers.
+
+A declaration here that does not fit the header is a compile error ("..." stands for members that Python
+does not use; cffi asks the compiler for sizes and offsets).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Errors and plans: both extension modules know them (a plan is made by one and used by the other).
+SHARED_CDEF = """
+enum err_code { ERR_NOMEM, ERR_NOTFOUND, ERR_NOLOC, ERR_MALFORMED, ERR_UNSUPPORTED, ERR_IO, ERR_NOT_ELF, ERR_ARCH,
+                ERR_NOT_GO, ERR_NO_DWARF, ERR_INLINED, ERR_CHANGED, ERR_USAGE, ERR_PRIVILEGE, ERR_KERNEL, ... };
+struct err { enum err_code code; char *msg; ...; };
+const char *err_code_name(enum err_code code);
+void err_destroy(struct err *err);
+
+struct plan;
+"""
+
+CDEF = (
+    SHARED_CDEF.replace("struct plan;\n", "")
+    + """
+void free(void *p);
+
+/* ---- the file ---- */
+struct file_id { uint64_t dev, ino, size, mtime_ns, ctime_ns; };
+struct elf_file { char *path; int fd; struct file_id id; bool pie; char *build_id; ...; };
+struct go_build { char *version; int major, minor, patch; char *main_path; ...; };
+
+#define FUNC_PCLNTAB ...
+#define FUNC_SYMTAB ...
+struct func { const char *name; uint64_t entry, end; uint8_t source; bool abi0; ...; };
+struct func_table { size_t n; struct func *v; ...; };
+bool func_pattern_match(const char *pattern, const char *name);
+bool func_pattern_is_wild(const char *pattern);
+size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max);
+
+struct program { struct elf_file *elf; struct go_build *build; struct func_table *funcs; ...; };
+struct err *program_open(const char *path, struct program **ret);
+void program_destroy(struct program *program);
+
+/* ---- types ---- */
+struct go_type { uint32_t name; uint8_t kind; uint64_t size; ...; };
+struct type_table { size_t n; struct go_type *v; ...; };
+
+/* ---- the plan ---- */
+enum location_kind { LOC_NONE, LOC_REGISTER, LOC_STACK, LOC_CHUNK, LOC_SP, ... };
+typedef struct location { uint16_t kind, index; int32_t offset; } location_t;
+typedef struct slice_location { location_t ptr, len; } slice_location_t;
+enum step_op { STEP_END, STEP_READ, STEP_COUNTED, ... };
+struct step { uint8_t op; uint32_t len, max; int32_t off; slice_location_t src; ...; };
+enum site_kind { SITE_ENTRY, SITE_RETURN, ... };
+enum go_abi { GO_ABI0, GO_ABI_INTERNAL, ... };
+enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED, PLAN_TOO_LARGE, ... };
+
+struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; };
+struct plan_value { uint32_t name, type, first_piece, n_pieces; };
+struct plan_site {
+    uint64_t addr, file_off;
+    uint8_t kind, flags, g_source, emulated;
+    uint32_t insn, first_step, n_steps, first_value, n_values, data_max;
+    ...;
+};
+struct plan_func {
+    uint32_t name, file, line;
+    uint8_t abi, has_types, can_duplicate;
+    uint64_t entry, end;
+    uint32_t first_site, n_sites, first_warning, n_warnings, refused;
+    uint32_t first_param, n_params, first_result, n_results;
+    ...;
+};
+struct plan_var { uint32_t name, type; ...; };
+struct plan_binary {
+    uint32_t path, build_id, go_version;
+    struct file_id id;
+    int32_t go_minor;
+    uint8_t pie, has_dwarf, has_g;
+    ...;
+};
+struct plan {
+    struct type_table types;
+    struct plan_binary binary;
+    size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings;
+    struct plan_func *funcs;
+    struct plan_site *sites;
+    struct plan_value *values;
+    struct plan_piece *pieces;
+    struct step *steps;
+    struct plan_var *vars;
+    uint32_t *warnings;
+    ...;
+};
+struct plan_options { bool args, results, returns; uint32_t string_size, depth, elements; ...; };
+struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
+                        const char *const *excludes, size_t n_excludes, const struct plan_options *options,
+                        struct plan **ret);
+void plan_destroy(struct plan *plan);
+struct err *plan_write(const struct plan *plan, const char *path);
+struct err *plan_read(const char *path, struct plan **ret);
+const char *plan_string(const struct plan *plan, uint32_t offset);
+"""
+)
+
+SOURCE = """
+#include <stdlib.h>
+#include "offsets/plan.h"
+"""
+
+
+def sources() -> list[str]:
+    """offsets/*.c without the `offsets` command, relative to the project's folder, as setuptools wants them."""
+    paths = sorted((ROOT / "offsets").glob("*.c"))
+    return [str(p.relative_to(ROOT)) for p in paths if not p.name.startswith(("main", "cmd_", "commands"))]
+
+
+COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-fvisibility=hidden"]
+
+ffibuilder = FFI()
+ffibuilder.cdef(CDEF)
+ffibuilder.set_source(
+    "tracer._offsets",
+    SOURCE,
+    sources=sources(),
+    include_dirs=["."],
+    libraries=["elf", "dw", "capstone", "deflate"],
+    extra_compile_args=COMPILE_ARGS,
+)

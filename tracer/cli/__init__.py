@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one module per verb, each with prepare_parser(parser) and run(args) -> int.
+
+`trace` is the verb where the first argument names none. Errors become exit codes here, in main(), and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from tracer import __version__
+from tracer.cli.parser import Namespace, Parser
+from tracer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, TracerError, UsageError
+
+PROGRAM = "gopherscope"
+DEFAULT_VERB = "trace"
+
+# Verb → what it does in one line. The module of the same name is imported only when it is asked for.
+VERBS = {
+    "trace": "print each call of the functions, with arguments and results (the verb where none is given)",
+    "list": "the functions of a Go program",
+    "doctor": "what this kernel allows, each by trying it, and what follows",
+}
+
+
+class Verb(Protocol):
+    """What a module in this package offers."""
+
+    def prepare_parser(self, parser: Parser) -> None: ...
+
+    def run(self, args: Namespace) -> int: ...
+
+
+def verb_module(name: str) -> Verb:
+    return cast(Verb, importlib.import_module(f"tracer.cli.{name}"))
+
+
+def make_parser(verb: str) -> Parser:
+    """The parser of one verb, its options declared. Its help starts with examples."""
+    module = verb_module(verb)
+    shown = f"[{verb}]" if verb == DEFAULT_VERB else verb
+    parser = Parser(prog=f"{PROGRAM} {shown}", description=VERBS[verb].capitalize() + ".")
+    parser.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
+    module.prepare_parser(parser)
+    if verb == DEFAULT_VERB:
+        verbs = "\n".join(f"  {name:<8} {what}" for name, what in VERBS.items())
+        parser.epilog = f"verbs:\n{verbs}\n`{PROGRAM} VERB --help` shows the options of one."
+    return parser
+
+
+def split_verb(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """(verb, its arguments)."""
+    if not argv or argv[0].startswith("-"):
+        return DEFAULT_VERB, list(argv)
+    if argv[0] in VERBS:
+        return argv[0], list(argv[1:])
+    near = difflib.get_close_matches(argv[0], VERBS, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "a program to trace is given with -b FILE, or after --"
+    raise UsageError(f"unknown verb {argv[0]!r}", hint)
+
+
+def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """What stands before and after the first `--`; None without one."""
+    if "--" not in argv:
+        return list(argv), None
+    at = list(argv).index("--")
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and run. Raises what goes wrong."""
+    verb, rest = split_verb(argv)
+    parser = make_parser(verb)
+    if verb == DEFAULT_VERB and not rest:
+        parser.print_help(sys.stderr)
+        return 2
+    if getattr(verb_module(verb), "TAKES_COMMAND", False):
+        rest, command = split_command(rest)
+        if command == []:
+            raise UsageError("no command after `--`")
+        args = parser.parse_args(rest)
+        args.command = command or []
+    else:
+        args = parser.parse_args(rest)
+    return verb_module(verb).run(args)
+
+
+def complain(message: str, hint: str | None = None) -> None:
+    """An error for people, on stderr, which may be closed as well."""
+    try:
+        sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _silence_stdout() -> None:
+    """After the reader went away, the interpreter's own flush at the end must not complain."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line; the only place where errors turn into one."""
+    try:
+        status = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return status
+    except TracerError as e:
+        complain(e.message, e.hint)
+        return e.exit_code
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_OK
+    except OSError as e:
+        # an output that cannot take more; what reads and opens files has said so in its own words
+        complain(e.strerror or str(e))
+        _silence_stdout()
+        return EXIT_FAILED
+    except MemoryError as e:
+        complain(str(e) or "out of memory")
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED

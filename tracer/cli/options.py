@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that more than one verb has, declared once, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from typing import Callable, Union
+
+# What a plan and a record can hold (offsets/plan.h, bpf_c/record.h); more is refused here, with the bound.
+STRING_SIZE_MAX = 4096
+DEPTH_MAX = 16
+ELEMENTS_MAX = 4096
+BUFFER_MIN, BUFFER_MAX = 4096, 1 << 31  # a ring buffer's length is a 32-bit power of two
+DURATION_MAX = 10 * 365 * 86400.0
+EVENTS_MAX = (1 << 63) - 1
+
+_SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
+_SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h)?", re.ASCII)
+_DURATION_UNITS = {None: 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
+
+Container = Union[argparse.ArgumentParser, argparse._ArgumentGroup]
+
+
+def size(text: str) -> int:
+    """Bytes: 4096, 64k, 256M, 1G (powers of 1024)."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: a number with k, M or G, like 256M")
+    value = int(match[1]) * _SIZE_UNITS[match[2].lower()]
+    if not BUFFER_MIN <= value <= BUFFER_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: between 4k and 2G")
+    return value
+
+
+def duration(text: str) -> float:
+    """Seconds: 5, 0.5, 500ms, 2m, 1h."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: seconds, or a number with ms, s, m or h")
+    value = float(match[1]) * _DURATION_UNITS[match[2]]
+    if not 0 < value <= DURATION_MAX or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: longer than nothing and at most ten years")
+    return value
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """A decimal number within bounds."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,20}", text, re.ASCII):
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: between {low} and {high}")
+        return value
+
+    return parse
+
+
+def add_binary(parser: Container, required: bool = False) -> None:
+    parser.add_argument(
+        "-b",
+        "--binary",
+        metavar="FILE",
+        required=required,
+        help="the Go program's file; not changed, not run",
+    )
+
+
+def add_functions(parser: Container) -> None:
+    parser.add_argument(
+        "--func",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="function to trace: its name, or a pattern with * and ?; again for more. `list` shows the names",
+    )
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN", help="but not these; again for more"
+    )
+
+
+def add_targets(parser: Container) -> None:
+    parser.add_argument(
+        "-p",
+        "--pid",
+        action="append",
+        default=[],
+        type=integer(1, (1 << 22)),
+        metavar="PID",
+        help="only this process; again for more. Without -b its own file is the binary",
+    )
+
+
+def add_end(parser: Container) -> None:
+    parser.add_argument(
+        "-d", "--duration", type=duration, metavar="TIME", help="end after this time: 5 (seconds), 500ms, 2m"
+    )
+    parser.add_argument(
+        "-M",
+        "--max-events",
+        type=integer(1, EVENTS_MAX),
+        metavar="N",
+        help="end after N calls and their returns",
+    )
+
+
+def add_values(parser: Container) -> None:
+    parser.add_argument("--no-args", action="store_true", help="do not read arguments")
+    parser.add_argument(
+        "--no-results",
+        action="store_true",
+        help="do not read results; returns are not probed then, which makes a call several times cheaper",
+    )
+    parser.add_argument(
+        "--durations",
+        action="store_true",
+        help="with --no-results: probe returns all the same, for durations",
+    )
+    parser.add_argument("--no-returns", action="store_true", help="calls only: no results, no durations")
+    parser.add_argument(
+        "-Z",
+        "--string-size",
+        type=integer(0, STRING_SIZE_MAX),
+        default=256,
+        metavar="BYTES",
+        help="most that is read of a string (256)",
+    )
+    parser.add_argument(
+        "--depth",
+        type=integer(0, DEPTH_MAX),
+        default=2,
+        metavar="N",
+        help="pointers followed one behind another (2)",
+    )
+    parser.add_argument(
+        "--elements",
+        type=integer(0, ELEMENTS_MAX),
+        default=64,
+        metavar="N",
+        help="most elements read of an array, slice or map (64)",
+    )
+
+
+def add_output(parser: Container) -> None:
+    parser.add_argument(
+        "-f", "--format", choices=("text", "jsonl"), default="text", help="text, or one JSON object a line"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write events there instead of standard output; made readable by you only. - is standard output",
+    )
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours in text (auto: on a terminal)",
+    )
+
+
+def add_messages(parser: Container) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="no start line, warnings, summary on stderr")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more on stderr: times, every warning")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Print each call of the functions, with its arguments and results, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+
+from tracer.cli import options
+from tracer.cli.parser import Namespace, Parser
+from tracer.errors import UsageError
+
+EXAMPLES = """
+# every process that runs this file, now or later
+sudo gopherscope -b ./server --func main.handle
+# one process; its file is found by itself
+sudo gopherscope -p 1234 --func 'main.*' --exclude main.poll
+# start a program and trace it from its first instruction (it runs as you, not as root)
+sudo gopherscope --func main.work -- ./server -v
+# ten calls as JSON lines, for a script
+sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
+# what would be probed and read; needs no root
+gopherscope -b ./server --func main.handle --dry-run
+# arguments of a stripped program cannot be read, its calls can be seen
+sudo gopherscope -b ./stripped --func main.handle --no-args --no-results
+"""
+
+# Not an argument to argparse: it is cut off before (tracer.cli.run), whatever it looks like.
+TAKES_COMMAND = True
+COMMAND_HELP = """\
+-- COMMAND …    run it and trace it from its first instruction; the trace ends with it. Without -b its
+                file is the binary. Where -b is another file (the command is a script, say), every
+                process of that file is traced while the command runs."""
+
+BUFFERS = ("ring", "perf")
+ATTACHMENTS = ("multi", "perf")
+
+
+def prepare_parser(parser: Parser) -> None:
+    parser.examples = EXAMPLES
+    parser.usage = "gopherscope [trace] [-b FILE | -p PID] --func PATTERN [options] [-- COMMAND …]"
+    what = parser.add_argument_group("what", COMMAND_HELP)
+    options.add_binary(what)
+    options.add_functions(what)
+    options.add_targets(what)
+    options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
+    options.add_values(parser.add_argument_group("what is read"))
+    output = parser.add_argument_group("output")
+    options.add_output(output)
+    options.add_messages(output)
+    output.add_argument(
+        "--fail-on-loss",
+        action="store_true",
+        help="exit with 1 if an event was lost, which the summary tells",
+    )
+    output.add_argument("--dry-run", action="store_true", help="show what would be probed and read, and end")
+    output.add_argument("--ebpf", action="store_true", help="show the BPF program's source, and end")
+    kernel = parser.add_argument_group("kernel")
+    kernel.add_argument(
+        "--buffer",
+        type=options.size,
+        default=options.size("16M"),
+        metavar="SIZE",
+        help="room for events that are not yet printed: 64k, 256M (16M)",
+    )
+    parser.description = (
+        "Print each call of the functions, with its arguments and results.\n"
+        "Environment: TRACER_ATTACH=multi|perf and TRACER_BUFFER=ring|perf force how probes are attached and how\n"
+        "events arrive, instead of what this kernel does best."
+    )
+
+
+def _choice(variable: str, values: tuple[str, ...]) -> str:
+    value = os.environ.get(variable, "")
+    if value and value not in values:
+        raise UsageError(f"{variable}={value!r}: one of {', '.join(values)}")
+    return value
+
+
+def run(args: Namespace) -> int:
+    from tracer import session
+
+    if not args.func:
+        raise UsageError("which function? --func PATTERN is missing", hint="`gopherscope list -b FILE` shows them")
+    if not (args.binary or args.pid or args.command):
+        raise UsageError("which program? give -b FILE, -p PID or -- COMMAND")
+    if args.pid and args.command:
+        raise UsageError("-p and -- COMMAND exclude each other", hint="-b FILE alone traces every process of it")
+    for pattern in [*args.func, *args.exclude]:
+        if not pattern or "\0" in pattern:
+            raise UsageError("an empty pattern matches nothing")
+    if args.no_returns and args.durations:
+        raise UsageError("--durations needs the returns that --no-returns leaves out")
+    return session.trace(
+        session.TraceOptions(
+            binary=args.binary,
+            functions=tuple(args.func),
+            excludes=tuple(args.exclude),
+            pids=tuple(dict.fromkeys(args.pid)),
+            command=tuple(args.command),
+            duration=args.duration,
+            max_calls=args.max_events,
+            args=not args.no_args,
+            results=not (args.no_results or args.no_returns),
+            returns=not args.no_returns and (args.durations or not args.no_results),
+            string_size=args.string_size,
+            depth=args.depth,
+            elements=args.elements,
+            format=args.format,
+            output=args.output,
+            color=args.color,
+            buffer_size=args.buffer,
+            buffer=_choice("TRACER_BUFFER", BUFFERS),
+            attach=_choice("TRACER_ATTACH", ATTACHMENTS),
+            quiet=args.quiet,
+            verbose=args.verbose,
+            fail_on_loss=args.fail_on_loss,
+            dry_run=args.dry_run,
+            show_program=args.ebpf,
+        )
+    )

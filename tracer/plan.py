@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs and plans: the Python side of offsets/. Needs no root, and runs nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from tracer import native
+from tracer.errors import EXIT_USAGE, NothingToTraceError, TracerError, UsageError, take, text
+
+SUGGESTIONS_MAX = 3
+
+# In the order of record.regs (bpf_c/record.h).
+REGISTER_NAMES = ("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11", "rdx")
+
+
+@dataclass(frozen=True)
+class FunctionName:
+    """One function of a program's own table."""
+
+    name: str
+    entry: int  # link address
+    size: int  # bytes up to the next function
+    abi0: bool
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a plan is to read (struct plan_options)."""
+
+    args: bool = True
+    results: bool = True
+    returns: bool = True
+    string_size: int = 256
+    depth: int = 2
+    elements: int = 64
+
+
+class Program:
+    """A Go program's file, opened. `path` may lead through /proc; `name` is what people call it."""
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        self._o = native.offsets()
+        self.path = path
+        self.name = name or path
+        ffi, lib = self._o.ffi, self._o.lib
+        self._check_readable(path)
+        out = ffi.new("struct program **")
+        take(ffi, lib, lib.program_open(os.fsencode(path), out))
+        self._program = out[0]
+
+    @staticmethod
+    def _check_readable(path: str) -> None:
+        """A file that is missing or unreadable is the command line's fault, whatever its bytes would be."""
+        if "\0" in path:
+            raise UsageError("a file name holds no NUL byte")
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as e:
+            raise UsageError(f"cannot open {path!r}: {e.strerror}") from None
+        os.close(fd)
+        if os.path.isdir(path):  # noqa: PTH112
+            raise UsageError(f"{path!r} is a folder")
+
+    def close(self) -> None:
+        if self._program:
+            self._o.lib.program_destroy(self._program)
+            self._program = self._o.ffi.NULL
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def go_version(self) -> str:
+        """ "go1.26.8"; "" where the file does not tell."""
+        build = self._program.build
+        return text(self._o.ffi, build.version) if build else ""
+
+    @property
+    def file_id(self) -> tuple[int, int, int, int, int]:
+        """(device, inode, size, mtime, ctime) of the file as it was opened; times in ns."""
+        i = self._program.elf.id
+        return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns
+
+    def functions(self, patterns: Sequence[str] = ()) -> Iterator[FunctionName]:
+        """Those that match a pattern (all without one), in order of address. The same name can come twice."""
+        ffi, lib = self._o.ffi, self._o.lib
+        table = self._program.funcs
+        wanted = [os.fsencode(p) for p in patterns]
+        for i in range(table.n):
+            f = table.v[i]
+            if wanted and not any(lib.func_pattern_match(p, f.name) for p in wanted):
+                continue
+            yield FunctionName(text(ffi, f.name), f.entry, f.end - f.entry, bool(f.abi0))
+
+    def suggest(self, name: str) -> list[str]:
+        """Names that are nearly this one, the nearest first."""
+        ffi, lib = self._o.ffi, self._o.lib
+        out = ffi.new("const char *[]", SUGGESTIONS_MAX)
+        n = lib.func_table_suggest(self._program.funcs, os.fsencode(name), out, SUGGESTIONS_MAX)
+        return [text(ffi, out[i]) for i in range(min(n, SUGGESTIONS_MAX))]
+
+    def nothing_matches(self, patterns: Sequence[str]) -> NothingToTraceError:
+        """The error for patterns that match no function, with what may have been meant."""
+        shown = ", ".join(repr(p) for p in patterns)
+        noun = "function" if len(patterns) == 1 and not any(c in patterns[0] for c in "*?") else "no function matches"
+        message = f"{noun} {shown} not found in {self.name}" if noun == "function" else f"{noun} {shown} in {self.name}"
+        near: list[str] = []
+        for pattern in patterns:
+            bare = pattern.strip("*?")
+            near += [s for s in self.suggest(bare or pattern) if s not in near]
+        hint = "did you mean " + " or ".join(repr(s) for s in near[:SUGGESTIONS_MAX]) + "? " if near else ""
+        return NothingToTraceError(message, hint + f"see: gopherscope list -b {self.name}")
+
+    def plan(self, patterns: Sequence[str], excludes: Sequence[str], options: ReadOptions) -> Plan:
+        """Plan what matches any of the patterns and none of the excludes."""
+        ffi, lib = self._o.ffi, self._o.lib
+        want, keep_want = _string_array(ffi, patterns)
+        leave, keep_leave = _string_array(ffi, excludes)
+        how = ffi.new("struct plan_options *")
+        for field in ("args", "results", "returns", "string_size", "depth", "elements"):
+            setattr(how, field, getattr(options, field))
+        out = ffi.new("struct plan **")
+        try:
+            take(
+                ffi,
+                lib,
+                lib.plan_create(self._program, want, len(patterns), leave, len(excludes), how, out),
+            )
+        except TracerError as e:
+            if e.code == "not_found" and not any(True for _ in self.functions(patterns)):
+                raise self.nothing_matches(patterns) from None
+            if e.exit_code == EXIT_USAGE and not e.hint:
+                e.hint = "gopherscope --help"
+            raise
+        finally:
+            del keep_want, keep_leave
+        return Plan(out[0])
+
+
+def _string_array(ffi: Any, strings: Sequence[str]) -> tuple[Any, list[Any]]:
+    """(const char *[], what must be kept alive with it)."""
+    kept = [ffi.new("char[]", os.fsencode(s)) for s in strings]
+    return ffi.new("const char *[]", kept), kept
+
+
+@dataclass(frozen=True)
+class Value:
+    """A parameter or result at one site, for people."""
+
+    name: str
+    type: str
+    places: tuple[str, ...]  # "rax", "sp+0x20", "read 2 +8"; one for each piece
+    unreadable: tuple[str, ...]  # reasons, of the pieces that cannot be read
+
+
+@dataclass(frozen=True)
+class Site:
+    entry: bool
+    addr: int  # link address
+    file_offset: int
+    insn: str
+    emulated: bool
+    n_steps: int
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class PlannedFunction:
+    name: str
+    file: str
+    line: int
+    abi: str
+    signature: str
+    refused: str  # why it is not probed; "" if it is
+    warnings: tuple[str, ...]
+    sites: tuple[Site, ...]
+
+
+class Plan:
+    """Where to probe and what to read; owned here, used by the collector. Must outlive the collector."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._o = native.offsets()
+        self.pointer = pointer
+
+    @classmethod
+    def read(cls, path: str) -> Plan:
+        """One that was kept in a file. Everything in it is checked."""
+        o = native.offsets()
+        out = o.ffi.new("struct plan **")
+        take(o.ffi, o.lib, o.lib.plan_read(os.fsencode(path), out))
+        return cls(out[0])
+
+    def write(self, path: str) -> None:
+        take(self._o.ffi, self._o.lib, self._o.lib.plan_write(self.pointer, os.fsencode(path)))
+
+    def close(self) -> None:
+        if self.pointer:
+            self._o.lib.plan_destroy(self.pointer)
+            self.pointer = self._o.ffi.NULL
+
+    @property
+    def address(self) -> int:
+        """For another extension module's `struct plan *`."""
+        return int(self._o.ffi.cast("uintptr_t", self.pointer))
+
+    @property
+    def go_version(self) -> str:
+        return self._string(self.pointer.binary.go_version)
+
+    @property
+    def file_id(self) -> tuple[int, int, int, int, int]:
+        i = self.pointer.binary.id
+        return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns
+
+    def counts(self) -> tuple[int, int, int]:
+        """(functions that are probed, entry sites, return sites)."""
+        p = self.pointer
+        entry = self._o.lib.SITE_ENTRY
+        entries = sum(1 for i in range(p.n_sites) if p.sites[i].kind == entry)
+        functions = sum(1 for i in range(p.n_funcs) if p.funcs[i].n_sites)
+        return functions, entries, p.n_sites - entries
+
+    def refusals(self) -> list[tuple[str, str]]:
+        """(function, why) of those that are not probed."""
+        p = self.pointer
+        return [
+            (self._string(p.funcs[i].name), self._string(p.funcs[i].refused) or "no site was found")
+            for i in range(p.n_funcs)
+            if not p.funcs[i].n_sites
+        ]
+
+    def functions(self) -> Iterator[PlannedFunction]:
+        for i in range(self.pointer.n_funcs):
+            yield self._function(self.pointer.funcs[i])
+
+    # ---- reading the flat arrays ----------------------------------------------------------------------------
+
+    def _string(self, offset: int) -> str:
+        return text(self._o.ffi, self._o.lib.plan_string(self.pointer, offset))
+
+    def _type(self, index: int) -> str:
+        types = self.pointer.types
+        return self._string(types.v[index].name) if index < types.n else "?"
+
+    def _function(self, f: Any) -> PlannedFunction:
+        p = self.pointer
+        return PlannedFunction(
+            name=self._string(f.name),
+            file=self._string(f.file),
+            line=f.line,
+            abi="ABI0" if f.abi == self._o.lib.GO_ABI0 else "ABIInternal",
+            signature=self._signature(f),
+            refused=self._string(f.refused),
+            warnings=tuple(self._string(p.warnings[i]) for i in range(f.first_warning, f.first_warning + f.n_warnings)),
+            sites=tuple(self._site(p.sites[i]) for i in range(f.first_site, f.first_site + f.n_sites)),
+        )
+
+    def _signature(self, f: Any) -> str:
+        if not f.has_types:
+            return "(…)"
+
+        def group(first: int, n: int) -> str:
+            pairs = (self.pointer.vars[i] for i in range(first, first + n))
+            return "(" + ", ".join(f"{self._string(v.name)} {self._type(v.type)}" for v in pairs) + ")"
+
+        results = " " + group(f.first_result, f.n_results) if f.n_results else ""
+        return group(f.first_param, f.n_params) + results
+
+    def _site(self, s: Any) -> Site:
+        p = self.pointer
+        return Site(
+            entry=s.kind == self._o.lib.SITE_ENTRY,
+            addr=s.addr,
+            file_offset=s.file_off,
+            insn=self._string(s.insn),
+            emulated=bool(s.emulated),
+            n_steps=s.n_steps,
+            values=tuple(self._value(p.values[i]) for i in range(s.first_value, s.first_value + s.n_values)),
+        )
+
+    def _value(self, v: Any) -> Value:
+        pieces = [self.pointer.pieces[i] for i in range(v.first_piece, v.first_piece + v.n_pieces)]
+        reasons = dict.fromkeys(self._reason(x) for x in pieces if x.reason != self._o.lib.PLAN_OK)
+        places = tuple(self._place(x.at) for x in pieces if x.reason == self._o.lib.PLAN_OK)
+        return Value(self._string(v.name), self._type(v.type), places, tuple(reasons))
+
+    def _place(self, at: Any) -> str:
+        lib = self._o.lib
+        if at.kind == lib.LOC_REGISTER:
+            return REGISTER_NAMES[at.index] if at.index < len(REGISTER_NAMES) else f"register {at.index}"
+        if at.kind in (lib.LOC_STACK, lib.LOC_SP):
+            return f"sp{at.offset:+#x}"
+        if at.kind == lib.LOC_CHUNK:
+            return f"read {at.index} {at.offset:+#x}"
+        return "nowhere"
+
+    def _reason(self, piece: Any) -> str:
+        lib = self._o.lib
+        reasons = {
+            lib.PLAN_IN_FLOAT_REG: f"in xmm{piece.detail}",
+            lib.PLAN_CLOBBERED: "its register is overwritten there",
+            lib.PLAN_NOT_DECODED: "not decoded",
+            lib.PLAN_TOO_LARGE: "more than a record holds",
+        }
+        return reasons.get(piece.reason, f"reason {piece.reason}")

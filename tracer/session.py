@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trace, start to end: plan → compile → load → attach → run the command → wait → stop → summary.
+
+C does the work in threads of its own, and what may take long (load, attach, drain, detach) runs beside the main
+thread here too, which only waits: so a signal is answered at once, whatever C is doing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Callable, NoReturn, TypeVar
+
+from tracer import __version__, native, output, processes
+from tracer.binary import OpenedBinary, open_binary
+from tracer.command import Command
+from tracer.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    NothingToTraceError,
+    TracerError,
+    printable,
+    take,
+    text,
+)
+from tracer.plan import Plan, ReadOptions
+from tracer.report import Messages, dry_run, plural
+from tracer.summary import Summary
+
+PROGRAM_FILE = "call.bpf.c"
+WAIT_SLICE_MS = 200  # how long the watcher stays in C; the end of a trace does not wait for it
+COMMAND_POLL_S = 0.05  # only where the kernel has no pidfd
+COMMAND_LINGER_MS = 20  # its last words come before ours
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """What is traced and how; the defaults are those of the command line."""
+
+    binary: str | None = None
+    functions: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+    command: tuple[str, ...] = ()
+    duration: float | None = None  # seconds
+    max_calls: int | None = None
+    args: bool = True
+    results: bool = True
+    returns: bool = True
+    string_size: int = 256
+    depth: int = 2
+    elements: int = 64
+    format: str = "text"
+    output: str | None = None
+    color: str = "auto"
+    buffer_size: int = 16 << 20  # bytes
+    buffer: str = ""  # "ring", "perf"; "" chooses
+    attach: str = ""  # "multi", "perf"; "" chooses
+    quiet: bool = False
+    verbose: bool = False
+    fail_on_loss: bool = False
+    dry_run: bool = False
+    show_program: bool = False
+
+    @property
+    def reading(self) -> ReadOptions:
+        return ReadOptions(
+            args=self.args,
+            results=self.results,
+            returns=self.returns,
+            string_size=self.string_size,
+            depth=self.depth,
+            elements=self.elements,
+        )
+
+
+class Signals:
+    """Ctrl-C and SIGTERM, by what the trace is doing when they come."""
+
+    def __init__(self) -> None:
+        self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.disable: Callable[[], None] | None = None
+        """Set while there is a trace to end; until then a signal ends the set-up."""
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup asks to outlive the terminal. SIGINT is answered even so: a script's shell has its background
+            # jobs ignore it, and then means it when it sends it.
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                self._before[signum] = signal.signal(signum, self._on_signal)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+        os.close(self.wake_read)
+        os.close(self.wake_write)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self.disable is None:
+            _leave_at_once(signum)
+        if self.received is not None:
+            if signum == signal.SIGINT:
+                os._exit(EXIT_INTERRUPTED)
+            return
+        self.received = signum
+        self.disable()
+        self.wake()
+
+    def wake(self) -> None:
+        try:
+            os.write(self.wake_write, b"!")
+        except BlockingIOError:
+            pass  # full: it will wake anyway
+
+
+def _leave_at_once(signum: int) -> NoReturn:
+    """End while nothing is traced yet. C may be at work in another thread, so nothing is taken down under it:
+    the kernel closes what is open, and a command that waits for its start leaves when our end of its pipe goes."""
+    try:
+        sys.stderr.write("interrupted before tracing began\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError, RuntimeError):
+        pass
+    os._exit(128 + signum)
+
+
+def beside(work: Callable[[], T]) -> T:
+    """Run C that may take long in another thread, so that signals are answered meanwhile."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as e:
+            errors.append(e)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+class Collector:
+    """The C collector, one method for each of its functions that are used here."""
+
+    def __init__(self, options: TraceOptions, out_fd: int, filter_pids: bool) -> None:
+        self._module = native.collector()
+        self._ffi, self._lib = self._module.ffi, self._module.lib
+        ffi, lib = self._ffi, self._lib
+        self._version = ffi.new("char[]", __version__.encode())
+        buffers = {"": lib.BUFFER_AUTO, "ring": lib.BUFFER_RING, "perf": lib.BUFFER_PERF}
+        attachments = {"": lib.ATTACH_AUTO, "multi": lib.ATTACH_MULTI, "perf": lib.ATTACH_PERF}
+        formats = {"text": lib.FORMAT_TEXT, "jsonl": lib.FORMAT_JSON}
+        how = ffi.new("struct collector_options *")
+        how.buffer = buffers[options.buffer]
+        how.attach = attachments[options.attach]
+        how.format = formats[options.format]
+        how.buffer_size = options.buffer_size
+        how.max_calls = options.max_calls or 0
+        how.filter_pids = filter_pids
+        how.color = options.format == "text" and output.wants_color(options.color, out_fd)
+        how.no_args, how.no_results, how.no_returns = (
+            not options.args,
+            not options.results,
+            not options.returns,
+        )
+        how.out_fd = out_fd
+        how.string_size, how.depth, how.elements = options.string_size, options.depth, options.elements
+        how.tracer_version = self._version
+        out = ffi.new("struct collector **")
+        self._check(lib.collector_create(how, out))
+        self._collector = out[0]
+
+    def _check(self, err: Any) -> None:
+        take(self._ffi, self._lib, err)
+
+    def add_plan(self, plan: Plan, fd: int) -> None:
+        out = self._ffi.new("uint32_t *")
+        pointer = self._ffi.cast("struct plan *", plan.address)
+        self._check(self._lib.collector_add_plan(self._collector, pointer, fd, out))
+
+    def cflags(self) -> list[str]:
+        return text(self._ffi, self._lib.collector_cflags(self._collector)).split()
+
+    def load(self, blob: bytes) -> None:
+        data = self._ffi.from_buffer(blob)
+        self._check(self._lib.collector_load(self._collector, data, len(blob)))
+
+    def load_report(self) -> str:
+        return text(self._ffi, self._lib.collector_load_report(self._collector))
+
+    def allow_pid(self, pid: int) -> None:
+        self._check(self._lib.collector_allow_pid(self._collector, pid))
+
+    def attach(self) -> None:
+        self._check(self._lib.collector_attach(self._collector))
+
+    def start(self) -> None:
+        self._check(self._lib.collector_start(self._collector))
+
+    def wait(self, timeout_ms: int) -> str:
+        """What happened: "" (nothing yet), "limit", "closed", "failed", "exited"."""
+        lib = self._lib
+        names = {
+            lib.COLLECTOR_LIMIT: "limit",
+            lib.COLLECTOR_CLOSED: "closed",
+            lib.COLLECTOR_FAILED: "failed",
+            lib.COLLECTOR_EXITED: "exited",
+        }
+        return names.get(lib.collector_wait(self._collector, timeout_ms), "")
+
+    def failure(self) -> str:
+        return text(self._ffi, self._lib.collector_failure(self._collector)) or "writing failed"
+
+    def disable(self) -> None:
+        self._lib.collector_disable(self._collector)
+
+    def stop(self) -> None:
+        self._check(self._lib.collector_stop(self._collector))
+
+    def summary(self) -> Summary:
+        return Summary.read(self._ffi, self._lib.collector_summary(self._collector))
+
+    def close(self) -> None:
+        if self._collector:
+            self._lib.collector_destroy(self._collector)
+            self._collector = self._ffi.NULL
+
+
+class Watcher:
+    """Waits in C beside the main thread, and wakes it when something happened there."""
+
+    def __init__(self, collector: Collector, signals: Signals) -> None:
+        self.event = ""
+        self._collector = collector
+        self._signals = signals
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping and not self.event:
+            self.event = self._collector.wait(WAIT_SLICE_MS)
+        self._signals.wake()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._thread.join()
+
+
+class Stopwatch:
+    """How long each phase took, for -v."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.monotonic()
+        self.phases: list[tuple[str, float]] = []
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.phases.append((name, now - self.last))
+        self.last = now
+
+    def __str__(self) -> str:
+        parts = [f"{name} {1000 * seconds:.0f} ms" for name, seconds in self.phases]
+        return f"ready after {1000 * (self.last - self.start):.0f} ms: " + ", ".join(parts)
+
+
+def trace(options: TraceOptions) -> int:
+    """Run one trace. Returns the exit code; raises TracerError for what cannot be traced."""
+    messages = Messages(quiet=options.quiet, verbose=options.verbose)
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        command = Command.find(list(options.command)) if options.command else None
+        binary = stack.enter_context(open_binary(options.binary, options.pids, command.path if command else None))
+        if options.dry_run:
+            plan = stack.enter_context(binary.planned(options.functions, options.excludes, options.reading))
+            dry_run(binary, plan, sys.stdout)
+            return EXIT_OK
+        return _Trace(options, messages, signals, binary, command).run(stack)
+
+
+class _Trace:
+    """The phases of `trace`, with what they hand to each other."""
+
+    def __init__(
+        self,
+        options: TraceOptions,
+        messages: Messages,
+        signals: Signals,
+        binary: OpenedBinary,
+        command: Command | None,
+    ) -> None:
+        self.options = options
+        self.messages = messages
+        self.signals = signals
+        self.binary = binary
+        self.command = command
+        self.watch = Stopwatch()
+
+    def run(self, stack: ExitStack) -> int:
+        o, messages = self.options, self.messages
+        compiler = stack.enter_context(self._compiler())
+        plan = stack.enter_context(
+            beside(lambda: self.binary.planned(o.functions, o.excludes, o.reading, on_miss=compiler.prepare))
+        )
+        self.watch.lap("plan")
+        self._refuse_nothing(plan)
+        out_fd = 1 if o.show_program else stack.enter_context(output.opened(o.output))
+        only_command = self.command is not None and self.binary.is_file(self.command.path)
+        collector = Collector(o, out_fd, filter_pids=bool(o.pids) or only_command)
+        stack.callback(collector.close)
+        collector.add_plan(plan, self.binary.fd)
+        if o.show_program:
+            return self._show_program(collector)
+        blob = beside(lambda: compiler.program(PROGRAM_FILE, collector.cflags()))
+        self.watch.lap("compile")
+        beside(lambda: collector.load(blob))
+        self.watch.lap("load")
+        messages.detail(collector.load_report())
+        if self.command:
+            stack.callback(self.command.cancel)
+            pid = self.command.fork()
+            if only_command:
+                collector.allow_pid(pid)
+        for pid in o.pids:
+            collector.allow_pid(pid)
+        beside(collector.attach)
+        self.watch.lap("attach")
+        self._announce(plan)
+        self.signals.disable = collector.disable
+        collector.start()
+        if self.signals.received is not None:
+            collector.disable()  # the signal came before there was something to disable
+        self.watch.lap("start")
+        messages.detail(str(self.watch))
+        return self._until_the_end(collector)
+
+    @contextmanager
+    def _compiler(self) -> Iterator[Any]:
+        from tracer.program_cache import CachedCompiler
+
+        compiler = CachedCompiler(enabled=not self.options.show_program)
+        try:
+            yield compiler
+        finally:
+            compiler.cancel()
+
+    def _refuse_nothing(self, plan: Plan) -> None:
+        """An error where no function of the plan can be probed."""
+        if plan.counts()[0]:
+            return
+        name, why = plan.refusals()[0]
+        more = len(plan.refusals()) - 1
+        raise NothingToTraceError(
+            f"{name} cannot be traced: {why}" + (f"; nor can {plural(more, 'other function')}" if more else "")
+        )
+
+    def _show_program(self, collector: Collector) -> int:
+        from tracer.program import assemble
+
+        flags = " ".join(collector.cflags())
+        sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILE)}")
+        return EXIT_OK
+
+    def _announce(self, plan: Plan) -> None:
+        o = self.options
+        self.messages.plan_warnings(plan)
+        if (o.pids or self.command) and not processes.in_initial_namespace():
+            self.messages.warning(
+                "process ids here are those of a container; the kernel counts them otherwise, and may find none"
+            )
+        self.messages.start(self.binary, plan, self._end())
+        if not (o.pids or self.command):
+            pids = processes.running(self.binary.identity)
+            if pids:
+                shown = ", ".join(map(str, pids[:10])) + (" …" if len(pids) > 10 else "")
+                self.messages.note(f"{plural(len(pids), 'process')} of it now: {shown}")
+            else:
+                self.messages.note("no process of it runs now; those that start are traced")
+
+    def _end(self) -> str:
+        """When the trace will end, for the start line."""
+        o = self.options
+        ends = []
+        if o.max_calls:
+            ends.append(f"ends after {plural(o.max_calls, 'call')}")
+        if o.duration:
+            ends.append(f"ends after {o.duration:g} s")
+        if self.command:
+            ends.append("ends with the command")
+        return "; ".join(ends) or "Ctrl-C ends"
+
+    def _until_the_end(self, collector: Collector) -> int:
+        problem: TracerError | None = None
+        watcher = Watcher(collector, self.signals)
+        try:
+            if self.command:
+                self.command.release()
+            self._wait(watcher)
+        except TracerError as e:
+            problem = e  # the command cannot run
+        collector.disable()
+        beside(watcher.stop)
+        if watcher.event == "failed":
+            problem = TracerError(f"writing the events failed: {collector.failure()}")
+        try:
+            beside(collector.stop)
+        except TracerError as e:
+            problem = problem or e
+        summary = collector.summary()
+        beside(collector.close)
+        if self.command and problem is None:
+            self.command.poll()
+            self.messages.note(f"{printable(self.command.argv[0])}: {self.command.describe()}")
+        self.messages.summary(summary)
+        if problem:
+            raise problem
+        if self.options.fail_on_loss and (summary.lost or not summary.reconciled):
+            return EXIT_FAILED
+        return EXIT_OK
+
+    def _wait(self, watcher: Watcher) -> None:
+        """Until a signal, the collector's own end, the command's end or the time that was given."""
+        deadline = None if self.options.duration is None else time.monotonic() + self.options.duration
+        poll = select.poll()
+        poll.register(self.signals.wake_read, select.POLLIN)
+        pidfd = self._open_pidfd()
+        if pidfd is not None:
+            poll.register(pidfd, select.POLLIN)
+        try:
+            while self.signals.received is None and not watcher.event:
+                if self.command and self.command.poll():
+                    return
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return
+                if self.command and pidfd is None:
+                    left = COMMAND_POLL_S if left is None else min(left, COMMAND_POLL_S)
+                # rounded up, else it would turn idly in the last millisecond
+                poll.poll(None if left is None else int(1000 * left) + 1)
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def _open_pidfd(self) -> int | None:
+        if self.command is None or not hasattr(os, "pidfd_open"):
+            return None
+        try:
+            return os.pidfd_open(self.command.pid)
+        except OSError:
+            return None
