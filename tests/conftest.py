@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests share: Go programs of any version, the `offsets` command, the tracer as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import go_versions
+from tracing import ROOT, Tracer
+
+# In CI what is missing fails instead of being skipped; elsewhere one without network can still run the rest.
+STRICT = bool(os.environ.get("CI"))
+
+
+def _missing(reason: str) -> None:
+    if STRICT:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "live" in Path(str(item.fspath)).parts:
+            item.add_marker(pytest.mark.live)
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("live"):
+                item.add_marker(pytest.mark.skip(reason="live tests put probes, which needs root: make test"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Every skip with its reason, also without -rs: CI prints the list."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        terminalreporter.write_line("skipped: none")
+        return
+    terminalreporter.section("skipped, and why")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(scope="session")
+def offsets_cmd() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """offsets_cmd("sites", FILE, FUNC): build/offsets run with these arguments."""
+    command = ROOT / "build" / "offsets"
+
+    def run(*args: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        if not command.exists():
+            _missing(f"{command} is not built: make build")
+        return subprocess.run([command, *map(str, args)], capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def go_program() -> Callable[..., Path]:
+    """go_program(folder, file or text of main.go, version="1.26", mode="default"): path of the program."""
+
+    def build(source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False) -> Path:
+        try:
+            return go_versions.go_program(source, version, mode, cgo)
+        except go_versions.BuildError as error:
+            _missing(str(error))
+            raise
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tracee(go_program: Callable[..., Path]) -> Callable[..., Path]:
+    """tracee(version="1.26", mode="default"): path of examples/tracee built so."""
+
+    def build(version: str = "1.26", mode: str = "default") -> Path:
+        return go_program(go_versions.TRACEE, version, mode)
+
+    return build
+
+
+@pytest.fixture
+def tracer(tmp_path: Path) -> Iterator[Tracer]:
+    """tracer("-b", FILE, …) → Run; tracer.start(…) → a running trace. Ends what a test leaves behind."""
+    own = Tracer(tmp_path)
+    yield own
+    own.end_all()

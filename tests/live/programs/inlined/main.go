@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Inlined has a function that exists only as inlined copies.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func onlyInlined(a int) int { return a*2 + 1 }
+
+//go:noinline
+func ebpfDemo(a int) int { return onlyInlined(a) + 1 }
+
+func main() { fmt.Println(ebpfDemo(len(os.Args))) }

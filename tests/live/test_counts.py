@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every call once, none lost unsaid: counts of the tracer against counts of the program itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tracing import Tracer, check_accounting, of_type
+
+COUNTS = Path(__file__).resolve().parent / "programs" / "counts"
+FUNC = ("--func", "main.target", "-f", "jsonl")
+
+WAYS = [("multi", "ring"), ("multi", "perf"), ("perf", "ring"), ("perf", "perf")]
+
+
+@pytest.fixture
+def counts(go_program: Callable[..., Path]) -> Callable[..., Path]:
+    def build(version: str = "1.26", mode: str = "default") -> Path:
+        return go_program(COUNTS, version, mode)
+
+    return build
+
+
+def said_calls(output: str) -> int:
+    return int(output.splitlines()[-1].removeprefix("calls "))
+
+
+def count_exactly(
+    tracer: Tracer,
+    program: Path,
+    mode: str,
+    n: int,
+    options: tuple[str, ...],
+    env: dict[str, str] | None = None,
+) -> dict[str, int]:
+    """Compare what was written and counted with what the program counted; the summary's row."""
+    tracing = tracer.start("-b", program, *FUNC, *options, env=env).attached()
+    target = tracer.program(program, "-mode", mode, "-n", n, "-wait=false")
+    assert said_calls(target.finish(timeout=300)) == n
+    run = tracing.stop(timeout=300)
+    assert run.status == 0, run.stderr
+    assert tracing.count("call") == n
+    assert tracing.count("lost") == 0
+    (summary,) = of_type(run.events[-1:], "summary")
+    check_accounting(summary)
+    assert summary["lost"] == 0
+    (row,) = summary["functions"]
+    assert row["calls_written"] == n
+    assert row["entry_hits"] - row["duplicates"] == n
+    return row
+
+
+@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids="-".join)
+@pytest.mark.parametrize("version", ["1.15", "1.19", "1.26"])
+def test_growing_stacks(version: str, attach: str, buffer: str, counts: Callable[..., Path], tracer: Tracer) -> None:
+    """Recursion in fresh goroutines: many calls go through morestack and back to the start."""
+    env = {"TRACER_ATTACH": attach, "TRACER_BUFFER": buffer}
+    count_exactly(tracer, counts(version), "grow", 100_003, ("--no-results", "--buffer", "64M"), env)
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.17", "1.21", "1.27"])
+def test_returns_with_growing_stacks(version: str, counts: Callable[..., Path], tracer: Tracer) -> None:
+    """Each call gets its own return although stacks move, functions recurse and goroutines change threads."""
+    row = count_exactly(tracer, counts(version, "pie"), "grow", 20_011, ("--buffer", "64M"))
+    assert (row["returns_written"], row["unpaired"], row["unwound"]) == (20_011, 0, 0)
+
+
+def test_results_fit_their_calls(counts: Callable[..., Path], tracer: Tracer) -> None:
+    """target(n, 1) returns n: a return that was given to another call would show another number."""
+    tracing = tracer.start("-b", counts(), *FUNC, "--buffer", "64M").attached()
+    tracer.program(counts(), "-mode", "goroutines", "-n", 2003, "-wait=false").finish()
+    run = tracing.stop()
+    called = {e["call"]: e for e in of_type(run.events, "call")}
+    returned = of_type(run.events, "return")
+    assert len(called) == len(returned) == 2003
+    assert {e["args"]["n"] for e in called.values()} == set(range(2003))
+    for event in returned:
+        call = called[event["call"]]
+        assert list(event["results"].values()) == [call["args"]["n"]]
+        assert (event["pid"], event["goid"]) == (call["pid"], call["goid"])
+        assert event["duration_ns"] == event["ts"] - call["ts"]
+    assert len({e["goid"] for e in called.values()}) == 2003
+
+
+def test_a_million_calls_lose_none(counts: Callable[..., Path], tracer: Tracer) -> None:
+    count_exactly(tracer, counts(), "tight", 1_000_003, ("--no-results", "--buffer", "256M"))
+
+
+@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids="-".join)
+def test_loss_is_counted(attach: str, buffer: str, counts: Callable[..., Path], tracer: Tracer) -> None:
+    """A buffer of one page cannot hold what comes: what is missing in the output stands in the accounting."""
+    n = 200_003
+    env = {"TRACER_ATTACH": attach, "TRACER_BUFFER": buffer}
+    tracing = tracer.start("-b", counts(), *FUNC, "--no-results", "--buffer", "4K", env=env).attached()
+    assert said_calls(tracer.program(counts(), "-n", n, "-wait=false").finish(timeout=300)) == n
+    run = tracing.stop()
+    assert run.status == 0, run.stderr
+    (summary,) = of_type(run.events[-1:], "summary")
+    check_accounting(summary)
+    (row,) = summary["functions"]
+    written = tracing.count("call")
+    assert row["calls_lost"] > 0
+    assert row["calls_written"] == written
+    assert row["entry_hits"] - row["duplicates"] == n
+    assert written + row["calls_lost"] == n
+    assert summary["lost"] == n - written
+    assert sum(e["count"] for e in of_type(run.events, "lost")) == n - written
+    assert str(n - written) in run.stderr
+
+
+def test_fail_on_loss(counts: Callable[..., Path], tracer: Tracer) -> None:
+    tracing = tracer.start("-b", counts(), *FUNC, "--no-results", "--buffer", "4K", "--fail-on-loss").attached()
+    tracer.program(counts(), "-n", 200_003, "-wait=false").finish(timeout=300)
+    assert tracing.stop().status == 1
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_max_events(returns: bool, counts: Callable[..., Path], tracer: Tracer) -> None:
+    """-M 101: exactly 101 calls and their returns; then the trace ends, and the program goes on."""
+    options = () if returns else ("--no-results",)
+    tracing = tracer.start("-b", counts(), *FUNC, "-M", 101, *options).attached()
+    target = tracer.program(counts(), "-mode", "grow", "-n", 30_011, "-wait=false")
+    run = tracing.finish()
+    assert said_calls(target.finish()) == 30_011
+    assert run.status == 0, run.stderr
+    calls = {e["call"] for e in of_type(run.events, "call")}
+    assert len(calls) == 101
+    if returns:
+        assert {e["call"] for e in of_type(run.events, "return")} == calls
+    check_accounting(run.events[-1])
+
+
+def test_many_goroutines(counts: Callable[..., Path], tracer: Tracer) -> None:
+    row = count_exactly(tracer, counts(), "goroutines", 50_021, ("--buffer", "128M"))
+    assert (row["returns_written"], row["unpaired"]) == (50_021, 0)
+
+
+def test_two_processes_and_one_that_starts_later(counts: Callable[..., Path], tracer: Tracer) -> None:
+    """-b without -p: every process of the file."""
+    first = tracer.program(counts("1.26", "pie"), "-n", 101)
+    assert first.line() == "ready"
+    tracing = tracer.start("-b", counts("1.26", "pie"), *FUNC).attached()
+    second = tracer.program(counts("1.26", "pie"), "-n", 211, "-wait=false")
+    second.finish()
+    first.go()
+    first.finish()
+    run = tracing.stop()
+    assert Counter(e["pid"] for e in of_type(run.events, "call")) == {first.pid: 101, second.pid: 211}
+    assert Counter(e["pid"] for e in of_type(run.events, "return")) == {first.pid: 101, second.pid: 211}
+    assert {e["pid"] for e in of_type(run.events, "process") if e["event"] == "start"} == {
+        first.pid,
+        second.pid,
+    }
+
+
+@pytest.mark.parametrize("attach", ["multi", "perf"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_pid(attach: str, binary: bool, counts: Callable[..., Path], tracer: Tracer) -> None:
+    """-p: only that process, whichever of its threads calls; the trace ends with it."""
+    wanted, other = (tracer.program(counts(), "-mode", "goroutines", "-n", n) for n in (503, 307))
+    assert (wanted.line(), other.line()) == ("ready", "ready")
+    options = ("-b", counts()) if binary else ()
+    tracing = tracer.start(*options, "-p", wanted.pid, *FUNC, env={"TRACER_ATTACH": attach}).attached()
+    other.go()
+    other.finish()
+    wanted.go()
+    wanted.finish()
+    run = tracing.finish()
+    assert run.status == 0, run.stderr
+    assert Counter(e["pid"] for e in of_type(run.events, "call")) == {wanted.pid: 503}
+    check_accounting(run.events[-1])
+
+
+def test_two_pids(counts: Callable[..., Path], tracer: Tracer) -> None:
+    targets = [tracer.program(counts(), "-n", n) for n in (101, 103, 107)]
+    assert [t.line() for t in targets] == ["ready"] * 3
+    tracing = tracer.start("-p", targets[0].pid, "-p", targets[2].pid, *FUNC).attached()
+    for target in targets:
+        target.go()
+        target.finish()
+    run = tracing.finish()
+    assert run.status == 0, run.stderr
+    assert Counter(e["pid"] for e in of_type(run.events, "call")) == {
+        targets[0].pid: 101,
+        targets[2].pid: 107,
+    }
+
+
+def test_duration(counts: Callable[..., Path], tracer: Tracer) -> None:
+    """-d ends the trace, not the program."""
+    target = tracer.program(counts(), "-mode", "paced", "-n", 1_000_000, "-wait=false")
+    tracing = tracer.start("-b", counts(), *FUNC, "-d", 1)
+    run = tracing.finish()
+    assert run.status == 0, run.stderr
+    assert len(of_type(run.events, "call")) > 0
+    assert target.process.poll() is None
+    check_accounting(run.events[-1])
+
+
+def test_command_is_traced_from_its_first_call(counts: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    """-- COMMAND: no call is missed at its start, and no other process of the file is shown."""
+    other = tracer.program(counts(), "-mode", "paced", "-n", 1_000_000, "-pause", "1ms", "-wait=false")
+    out = tmp_path / "events"
+    run = tracer(*FUNC, "-o", out, "--", counts(), "-n", 1009, "-wait=false")
+    assert run.status == 0, run.stderr
+    assert said_calls(run.stdout) == 1009
+    text = out.read_text()
+    assert text.count('{"type":"call",') == 1009
+    assert f'"pid":{other.pid},' not in text
+    assert out.stat().st_mode & 0o777 == 0o600
