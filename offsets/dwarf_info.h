@@ -23,6 +23,8 @@ struct dwarf_param {
 	uint64_t die;
 	bool has_location;   /* DW_AT_location is present and not empty */
 };
+/* What DWARF does not tell: up to Go 1.21 blank and unnamed parameters are not there at all, so what stands behind them would get wrong
+ * registers by the calling convention alone. From 1.22 they are there as "~p0", "~p1"; "~b0" is a result named "_". */
 
 struct dwarf_func {
 	char *name;          /* DW_AT_name of the concrete or abstract DIE */
@@ -36,6 +38,10 @@ struct dwarf_func {
 	size_t n_params;     /* parameters and results in order of their DIEs; doubles of one name (optimised code can list a named
 			      * result twice) are merged; locals are not here */
 	struct dwarf_param *params;
+	bool has_dict;       /* a generic function whose dictionary is listed (".dict", from Go 1.27 on); it is not in params */
+	bool results_missing;/* the list of results may be incomplete: Go 1.17 with optimisation left them out of DWARF, and neither an
+			      * abstract instance nor a caller tells them */
+	bool results_inferred;/* results were taken from a caller's variables: kinds and sizes hold, names and named types may differ */
 };
 
 /* The function whose low_pc is `entry` (preferred: names repeat), or, with entry 0, of that name. Walks the units once and
@@ -44,6 +50,10 @@ struct dwarf_func {
 struct err *dwarf_info_func(struct dwarf_info *dw, const char *name, uint64_t entry, struct type_table *types,
 			    struct dwarf_func **ret);
 void dwarf_func_destroy(struct dwarf_func *func);
+
+/* Fill in decl_file and decl_line, which dwarf_info_func() leaves NULL and 0: they need .debug_line, and the pclntab has both cheaper
+ * (func_table_line). They stay as they are where DWARF does not have them. */
+struct err *dwarf_info_decl(struct dwarf_info *dw, struct dwarf_func *func);
 
 /* Where a piece of a value lies at one pc. */
 enum dwarf_place { DWARF_PLACE_NONE, DWARF_PLACE_REG, DWARF_PLACE_CFA, DWARF_PLACE_ADDR, DWARF_PLACE_VALUE };

@@ -399,6 +399,10 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 		return w;
 	}
 	err = add_signature(b, f, df);
+	if (!err && df->results_missing)
+		err = plan_warn(b, f, "the debug information of this Go version leaves the results out: they may be missing");
+	else if (!err && df->results_inferred)
+		err = plan_warn(b, f, "results were inferred from a caller: names and named types may differ");
 	if (!err)
 		err = abi_types(b, f, func->name, &types, n_params_ret, dict_ret);
 	if (!err) {

@@ -69,6 +69,9 @@ struct err *type_table_intern(struct type_table *table, const char *s, uint32_t 
 struct err *type_table_add(struct type_table *table, const struct go_type *type, uint32_t *index_ret);
 struct err *type_table_add_field(struct type_table *table, const struct go_field *field);
 
+/* Another DIE (a typedef) of a type that is in the table; type_table_by_die() finds it from then on. */
+struct err *type_table_alias(struct type_table *table, uint64_t die, uint32_t type);
+
 /* The entry made for the DIE at that offset, or TYPE_NONE. */
 uint32_t type_table_by_die(const struct type_table *table, uint64_t die);
 
