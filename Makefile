@@ -20,7 +20,7 @@ endif
 CFLAGS ?= -O2 -g
 STRICT := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror
 # Looked up when a recipe runs: the packages may be installed by this very make.
-LIBS := libelf libdw capstone zlib
+LIBS := libelf libdw capstone libdeflate
 LIB_CFLAGS = $(shell pkg-config --cflags $(LIBS))
 LIB_LDLIBS = $(shell pkg-config --libs $(LIBS))
 
@@ -78,8 +78,9 @@ build/.python: setup.py pyproject.toml $(wildcard tracer/_build_*.py) tracer/__i
 	CFLAGS="$(CFLAGS)" $(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
 	@touch $@
 
+# By file, not by package: Go then leaves version control alone, which refuses a checkout of another owner (sudo, containers).
 $(TRACEE): examples/tracee/main.go examples/tracee/go.mod
-	cd $(@D) && GOTOOLCHAIN=local go build -o $(@F) .
+	cd $(@D) && GOTOOLCHAIN=local go build -o $(@F) main.go
 
 .PHONY: clean
 clean: ## remove what make built (not .venv)

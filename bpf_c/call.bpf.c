@@ -8,6 +8,9 @@
  *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
  *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
+ *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
+ *                            where the verifier lets a program write the registers
+ *   -DSLEEPABLE              pages that are not resident are brought in (location.h); the program must be loaded as sleepable
  *   -DLOG_LEVEL=0|1|2        see telemetry.h
  */
 #define __BPF_TRACER__
@@ -151,6 +154,19 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 }
 #endif
 
+#ifdef PERFORM_RET
+/* RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
+static __always_inline void perform_ret(struct pt_regs *ctx)
+{
+	u64 to = 0, sp = ctx->sp;
+
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
+		return; /* then the kernel steps it, as without us */
+	ctx->ip = to;
+	ctx->sp = sp + 8;
+}
+#endif
+
 enum variant { REGS, FEW, MANY };
 
 static __always_inline int call_hit(struct pt_regs *ctx, const enum variant variant)
@@ -214,6 +230,10 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		count_lost(site, n);
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}
+#ifdef PERFORM_RET
+	if (site->kind == SITE_RETURN)
+		perform_ret(ctx);
+#endif
 	return 0;
 }
 

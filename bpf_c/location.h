@@ -68,6 +68,19 @@ static __always_inline int read_location(struct call_record *r, const location_t
 	return -1;
 }
 
+/* Copy from the traced process. With -DSLEEPABLE a page that is not resident is brought in: where the plain read fails, the one that may
+ * sleep is tried. 0, or the helper's negative error. */
+static __always_inline int read_user(void *to, u64 len, u64 from)
+{
+	int error = bpf_probe_read_user(to, len, (void *)from);
+
+#ifdef SLEEPABLE
+	if (error)
+		error = bpf_copy_from_user(to, len, (void *)from);
+#endif
+	return error;
+}
+
 /* Execute step i: read what it names behind the data written so far. Passing a step over is no failure. */
 static __always_inline void read_step(struct call_record *r, const struct step *s, u64 i, struct fn_counters *n)
 {
@@ -110,7 +123,7 @@ static __always_inline void read_step(struct call_record *r, const struct step *
 		head->status = CHUNK_SHORT;
 	}
 	at = used + sizeof(struct chunk);
-	error = bpf_probe_read_user(r->data + at, len, (void *)(ptr + (s64)s->off));
+	error = read_user(r->data + at, len, ptr + (s64)s->off);
 	if (error) {
 		head->status = CHUNK_FAULT;
 		head->len = 0;

@@ -14,9 +14,9 @@
 #include "drain.h"
 #include "writer.h"
 
-#define QUEUE_SIZE (16u << 20)              /* bytes: a twentieth of a second at a million records a second; a power of two */
-#define LIMIT_WAIT_NS UINT64_C(2000000000)  /* after --max-events, for calls that have not returned */
-#define WAIT_SLICE_MS 20                    /* how often the limit is looked at */
+#define QUEUE_SIZE (16u << 20) /* bytes: a twentieth of a second at a million records a second; a power of two */
+#define LIMIT_WAIT_NS UINT64_C(2000000000) /* after --max-events, for calls that have not returned */
+#define WAIT_SLICE_MS 20                   /* how often the limit is looked at */
 
 struct err *collector_create(const struct collector_options *options, struct collector **ret)
 {

@@ -48,7 +48,8 @@ bool record_view_init(struct record_view *view, const void *data, size_t size)
 }
 
 /* The chunk that holds the byte at `addr` and the most behind it; NULL where none does. */
-static const struct chunk_view *find_bytes(const struct record_view *view, uint64_t addr, const uint8_t **data_ret, uint64_t *n_ret)
+static const struct chunk_view *find_bytes(const struct record_view *view, uint64_t addr, const uint8_t **data_ret,
+					   uint64_t *n_ret)
 {
 	const struct chunk_view *best = NULL;
 	uint64_t best_n = 0;
@@ -145,7 +146,8 @@ static bool missing_piece(struct decoder *d, const struct plan_piece *piece)
 	return missing(d, "unreadable", "no location");
 }
 
-static bool read_chunk_piece(struct decoder *d, const struct plan_piece *piece, uint64_t offset, uint32_t size, void *to)
+static bool read_chunk_piece(struct decoder *d, const struct plan_piece *piece, uint64_t offset, uint32_t size,
+			     void *to)
 {
 	const struct chunk_view *v = NULL;
 
@@ -260,7 +262,8 @@ size_t utf8_cut(const uint8_t *s, size_t n)
 
 		if ((c & 0xc0) == 0x80)
 			continue;
-		if ((c >= 0xc2 && c < 0xe0 && back < 2) || (c >= 0xe0 && c < 0xf0 && back < 3) || (c >= 0xf0 && c < 0xf5 && back < 4))
+		if ((c >= 0xc2 && c < 0xe0 && back < 2) || (c >= 0xe0 && c < 0xf0 && back < 3) ||
+		    (c >= 0xf0 && c < 0xf5 && back < 4))
 			return back;
 		break;
 	}
@@ -371,7 +374,8 @@ static void follow(struct decoder *d, uint64_t addr, uint32_t type, uint32_t n_p
 	d->followed[d->n_followed++] = (struct followed){ addr, type, n_path };
 }
 
-static void decode_items(struct decoder *d, const struct place *p, uint32_t type, uint64_t size, uint64_t shown, uint64_t total)
+static void decode_items(struct decoder *d, const struct place *p, uint32_t type, uint64_t size, uint64_t shown,
+			 uint64_t total)
 {
 	d->ops->list_begin(d, shown, total);
 	path_push(d, (struct path_part){ .kind = PATH_INDEX });
@@ -670,7 +674,8 @@ void decoder_deinit(struct decoder *d)
 	jout_deinit(&d->last_path);
 }
 
-void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan, const struct plan_site *site)
+void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan,
+		   const struct plan_site *site)
 {
 	d->view = view;
 	d->plan = plan;

@@ -27,7 +27,7 @@ struct chunk_view {
 struct record_view {
 	const struct record *head;
 	uint32_t n_chunks;
-	bool full;              /* something was left out for want of room */
+	bool full; /* something was left out for want of room */
 	struct chunk_view chunks[STEPS_MAX];
 };
 
@@ -53,18 +53,21 @@ struct value_ops {
 	void (*boolean)(struct decoder *d, bool v);
 	void (*real)(struct decoder *d, double v, int width);
 	void (*complex)(struct decoder *d, double re, double im, int width); /* width: of each part */
-	void (*string)(struct decoder *d, const uint8_t *s, size_t n, uint64_t full); /* n < full: the rest was not read */
+	void (*string)(struct decoder *d, const uint8_t *s, size_t n,
+		       uint64_t full); /* n < full: the rest was not read */
 	void (*nil)(struct decoder *d);
-	void (*absent)(struct decoder *d, const char *word, const char *why);   /* no value; word: "unreadable", "not decoded" */
+	void (*absent)(struct decoder *d, const char *word,
+		       const char *why); /* no value; word: "unreadable", "not decoded" */
 	void (*struct_begin)(struct decoder *d);
 	void (*field)(struct decoder *d, const char *name); /* before the field's value */
 	void (*struct_end)(struct decoder *d);
 	void (*list_begin)(struct decoder *d, uint64_t shown, uint64_t total);
-	void (*item)(struct decoder *d);                    /* before each element */
+	void (*item)(struct decoder *d); /* before each element */
 	void (*list_end)(struct decoder *d, uint64_t shown, uint64_t total);
 	void (*pointer_begin)(struct decoder *d, uint64_t addr);
 	void (*pointer_to)(struct decoder *d, bool is_struct); /* before what it points to */
-	void (*pointer_end)(struct decoder *d, const char *word, const char *why); /* word NULL, or why it was not followed */
+	void (*pointer_end)(struct decoder *d, const char *word,
+			    const char *why); /* word NULL, or why it was not followed */
 };
 
 struct decode_limits {
@@ -74,11 +77,11 @@ struct decode_limits {
 struct decoder {
 	const struct value_ops *ops;
 	struct jout *out;
-	struct jout notes;        /* JSON: members of the object `notes`, the last list still open; "" where there are none */
-	struct jout scratch;      /* JSON: a path, as text */
-	struct jout last_path;    /* JSON: path of the list that is open in `notes` */
+	struct jout notes; /* JSON: members of the object `notes`, the last list still open; "" where there are none */
+	struct jout scratch;   /* JSON: a path, as text */
+	struct jout last_path; /* JSON: path of the list that is open in `notes` */
 	bool color;
-	uint64_t pointer;         /* text: address of a pointer that is not written yet, 0 where there is none */
+	uint64_t pointer; /* text: address of a pointer that is not written yet, 0 where there is none */
 	struct decode_limits limits;
 
 	/* of the record in hand */
@@ -96,14 +99,15 @@ struct decoder {
 		uint32_t type, n_path; /* n_path: of the pointer or slice that led there */
 	} followed[NESTING_MAX + 1];
 
-	const char *word;         /* why the last read failed */
+	const char *word; /* why the last read failed */
 	char why[64];
 };
 
 void decoder_init(struct decoder *d, const struct value_ops *ops, struct jout *out, const struct decode_limits *limits);
 void decoder_deinit(struct decoder *d);
 
-void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan, const struct plan_site *site);
+void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan,
+		   const struct plan_site *site);
 
 /* The i-th value of the site (parameter or result). */
 void decode_site_value(struct decoder *d, uint32_t i);

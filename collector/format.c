@@ -55,7 +55,8 @@ static void none_process(struct format *f, bool end, uint32_t pid, uint32_t bina
 	(void)bias;
 }
 
-static void none_call(struct format *f, const struct event *e, const struct site_ref *ref, const struct record_view *view)
+static void none_call(struct format *f, const struct event *e, const struct site_ref *ref,
+		      const struct record_view *view)
 {
 	(void)f;
 	(void)e;

@@ -13,8 +13,8 @@ struct event {
 	bool goid_known;
 	uint64_t goid;
 	uint64_t call;
-	uint16_t flags;           /* enum record_flags */
-	const char *goid_why;     /* where it is not known */
+	uint16_t flags;       /* enum record_flags */
+	const char *goid_why; /* where it is not known */
 };
 
 struct format {
@@ -22,12 +22,12 @@ struct format {
 	struct jout *out;
 	struct decoder decoder;
 	const struct collector *c;
-	int64_t wall_offset;      /* wall clock − CLOCK_MONOTONIC, ns, at the start */
+	int64_t wall_offset; /* wall clock − CLOCK_MONOTONIC, ns, at the start */
 	bool no_args, no_results;
 
 	/* JSON and text: the unchanging middle of a function's lines, made once: `,"fid":0,"func":"main.f"` */
 	char *middles;
-	uint32_t *middle_at;      /* n_fids + 1 offsets */
+	uint32_t *middle_at; /* n_fids + 1 offsets */
 
 	/* text: the time of day of one second, as text */
 	int64_t second;
@@ -39,9 +39,11 @@ struct format_ops {
 	void (*middle)(const struct collector *c, uint32_t fid, struct jout *to);
 	void (*meta)(struct format *f, const struct collector_plan *plan);
 	void (*process)(struct format *f, bool end, uint32_t pid, uint32_t binary_id, uint64_t bias);
-	void (*call)(struct format *f, const struct event *e, const struct site_ref *ref, const struct record_view *view);
+	void (*call)(struct format *f, const struct event *e, const struct site_ref *ref,
+		     const struct record_view *view);
 	/* a return that was seen: view is its record */
-	void (*ret)(struct format *f, const struct event *e, uint64_t duration, const struct site_ref *ref, const struct record_view *view);
+	void (*ret)(struct format *f, const struct event *e, uint64_t duration, const struct site_ref *ref,
+		    const struct record_view *view);
 	/* a call left otherwise */
 	void (*unwound)(struct format *f, const struct event *e, const char *how);
 	void (*lost)(struct format *f, uint64_t ts, uint64_t count);
@@ -64,7 +66,7 @@ static inline const char *function_name(const struct collector *c, uint32_t fid)
 }
 
 /* Text that is known when compiling. */
-#define put_lit(out, text) jout_append(out, text, sizeof(text) - 1)
+#define put_lit(out, text) jout_append(out, "" text, sizeof(text) - 1) /* the "" lets nothing but a literal compile */
 
 static inline void put_u64(struct jout *out, uint64_t v)
 {

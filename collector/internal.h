@@ -20,9 +20,9 @@
 
 struct collector_plan {
 	const struct plan *plan;
-	int fd;              /* of the file; the caller's */
+	int fd; /* of the file; the caller's */
 	uint32_t first_site, first_fid;
-	uint32_t binary_id;  /* its index */
+	uint32_t binary_id; /* its index */
 };
 
 /* One of these for each global site, so that a record finds its plan in one step. */
@@ -37,19 +37,19 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int scratch, blank; /* perf output only */
 };
 
-struct loader;     /* load.c and attach.c */
-struct queue;      /* queue.c */
-struct drain;      /* ring.c */
-struct processes;  /* process.c: owned by the drain thread once it runs */
-struct writer;     /* writer.c: owned by the writer thread once it runs */
+struct loader;    /* load.c and attach.c */
+struct queue;     /* queue.c */
+struct drain;     /* ring.c */
+struct processes; /* process.c: owned by the drain thread once it runs */
+struct writer;    /* writer.c: owned by the writer thread once it runs */
 
 struct collector {
 	struct collector_options options;
 	struct collector_plan plans[PLANS_MAX];
 	uint32_t n_plans, n_sites, n_fids;
-	struct site_ref *site_refs;            /* n_sites; made by collector_add_plan */
-	const struct plan_func **functions;    /* n_fids */
-	uint32_t *function_plan;               /* n_fids: index in plans */
+	struct site_ref *site_refs;         /* n_sites; made by collector_add_plan */
+	const struct plan_func **functions; /* n_fids */
+	uint32_t *function_plan;            /* n_fids: index in plans */
 
 	struct collector_maps maps;
 	enum collector_buffer buffer; /* BUFFER_RING or BUFFER_PERF once loaded (load.c) */
@@ -64,19 +64,19 @@ struct collector {
 	pthread_t drain_thread, writer_thread;
 	bool drain_running, writer_running;
 	bool started, stopped;
-	int wake_fd;                  /* eventfd: the drain thread looks at `stopping` */
-	uint64_t started_ns;          /* CLOCK_MONOTONIC */
-	uint64_t limit_seen_ns;       /* when max_calls was first seen reached; 0 */
+	int wake_fd;            /* eventfd: the drain thread looks at `stopping` */
+	uint64_t started_ns;    /* CLOCK_MONOTONIC */
+	uint64_t limit_seen_ns; /* when max_calls was first seen reached; 0 */
 
 	_Atomic bool stopping;
-	_Atomic uint64_t received;    /* records taken from the kernel */
-	_Atomic uint64_t malformed;   /* of them, those that are no record of ours */
-	_Atomic uint64_t perf_lost;   /* as told by PERF_RECORD_LOST */
+	_Atomic uint64_t received;      /* records taken from the kernel */
+	_Atomic uint64_t malformed;     /* of them, those that are no record of ours */
+	_Atomic uint64_t perf_lost;     /* as told by PERF_RECORD_LOST */
 	_Atomic uint64_t handled_calls; /* call records that the writer is done with */
 	_Atomic uint64_t open_calls;
 	_Atomic bool all_exited, out_closed, out_failed;
-	pthread_mutex_t lock;         /* for `wake` and `failure` */
-	pthread_cond_t wake;          /* one of the three flags above was set */
+	pthread_mutex_t lock; /* for `wake` and `failure` */
+	pthread_cond_t wake;  /* one of the three flags above was set */
 	char failure[256];
 
 	struct collector_summary summary;
@@ -87,7 +87,7 @@ struct collector {
 
 /* Also there: collector_cflags, collector_load, collector_load_report, collector_attach (collector.h). */
 struct err *collector_unchanged(const struct collector_plan *p); /* ERR_CHANGED if the file is not what was planned */
-void collector_detach(struct collector *c);       /* close links; idempotent */
+void collector_detach(struct collector *c);                      /* close links; idempotent */
 void collector_loader_destroy(struct collector *c); /* close programs and maps, free c->loader; NULL is legal */
 
 /* One update of the map `control`. Async-signal-safe. Does nothing where the map is not there. */
@@ -99,9 +99,9 @@ void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *s
 /* Errors inside the programs: an array to be freed by the caller, file being a string constant. */
 struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **counts_ret, uint32_t *n_ret);
 
-uint64_t maps_read_misses(struct collector *c);   /* of all programs and links so far */
-uint64_t maps_calls(struct collector *c);         /* control.calls */
-bool maps_allow_pid(struct collector *c, uint32_t pid); /* into `pids`; false with errno */
+uint64_t maps_read_misses(struct collector *c);                    /* of all programs and links so far */
+uint64_t maps_calls(struct collector *c);                          /* control.calls */
+bool maps_allow_pid(struct collector *c, uint32_t pid);            /* into `pids`; false with errno */
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd); /* perf output: events[cpu] = fd; false with errno */
 
 /* ---- time ------------------------------------------------------------------------------------------------ */

@@ -254,7 +254,8 @@ static void put_notes(struct format *f, const struct event *e)
 	f->out->comma = false;
 }
 
-static void json_call(struct format *f, const struct event *e, const struct site_ref *ref, const struct record_view *view)
+static void json_call(struct format *f, const struct event *e, const struct site_ref *ref,
+		      const struct record_view *view)
 {
 	put_lit(f->out, "{\"type\":\"call\",\"ts\":");
 	put_event(f, e);
@@ -303,7 +304,8 @@ static void put_variables(struct jout *j, const struct plan *plan, const char *k
 
 		jout_object_begin(j);
 		put_member(j, "name", plan_string(plan, var->name));
-		put_member(j, "type", var->type < plan->types.n ? plan_string(plan, plan->types.v[var->type].name) : "");
+		put_member(j, "type",
+			   var->type < plan->types.n ? plan_string(plan, plan->types.v[var->type].name) : "");
 		jout_object_end(j);
 	}
 	jout_array_end(j);

@@ -10,12 +10,12 @@
 
 /* An entry stays when its last call ends, as the next one often comes soon; entries without calls go when the table is rebuilt. */
 struct goroutine {
-	uint64_t g;       /* 0: free */
+	uint64_t g; /* 0: free */
 	uint64_t goid;
 	uint32_t pid;
-	uint32_t top;     /* innermost open call, or NO_CALL */
+	uint32_t top; /* innermost open call, or NO_CALL */
 	bool goid_known;
-	bool used;        /* since the clock's hand passed (eviction) */
+	bool used; /* since the clock's hand passed (eviction) */
 };
 
 struct pairing {
@@ -25,7 +25,7 @@ struct pairing {
 	uint32_t size, filled;   /* size: a power of two */
 	uint32_t hand;
 	struct open_call *calls;
-	uint32_t n_calls, free;  /* free: list through `below` */
+	uint32_t n_calls, free; /* free: list through `below` */
 	uint32_t open;
 	uint64_t evicted;
 };

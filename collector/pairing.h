@@ -8,17 +8,18 @@
 
 #include "../offsets/error.h"
 
-#define OPEN_CALLS_MAX (1u << 20)  /* 56 MiB of them; more than a recursion that fills a 1 GB stack with 1 KB frames */
-#define GOROUTINES_MAX (1u << 17)  /* with open calls, looked at when their table is rebuilt: it stays below 2^18 entries, 10 MiB */
+#define OPEN_CALLS_MAX (1u << 20) /* 56 MiB of them; more than a recursion that fills a 1 GB stack with 1 KB frames */
+#define GOROUTINES_MAX                                                                                                 \
+	(1u << 17) /* with open calls, looked at when their table is rebuilt: it stays below 2^18 entries, 10 MiB */
 
 struct open_call {
-	uint64_t call;   /* its number */
+	uint64_t call; /* its number */
 	uint64_t ts;
 	uint64_t depth;
 	uint64_t goid;
 	uint32_t pid, tid, fid;
-	uint32_t below;  /* the call that it was made from, of those traced; for pairing.c */
-	uint16_t flags;  /* of its record */
+	uint32_t below; /* the call that it was made from, of those traced; for pairing.c */
+	uint16_t flags; /* of its record */
 	bool goid_known;
 };
 

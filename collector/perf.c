@@ -17,18 +17,18 @@ struct cpu_buffer {
 	int fd;
 	struct perf_event_mmap_page *head;
 	uint8_t *bytes;
-	uint64_t size;          /* of bytes: a power of two */
-	uint64_t tail, limit;   /* taken up to tail; there is data up to limit */
-	uint64_t ts;            /* of the record at tail, where has_record */
+	uint64_t size;        /* of bytes: a power of two */
+	uint64_t tail, limit; /* taken up to tail; there is data up to limit */
+	uint64_t ts;          /* of the record at tail, where has_record */
 	bool has_record;
 	const uint8_t *data;    /* the record at tail, in one piece */
 	size_t data_size, step; /* step: to the next one */
-	uint8_t *joined;        /* RECORD_SIZE_MAX bytes: a record that goes over the end of the buffer is put together here */
+	uint8_t *joined; /* RECORD_SIZE_MAX bytes: a record that goes over the end of the buffer is put together here */
 };
 
 struct perf_buffers {
 	uint32_t n;
-	size_t mapped;          /* bytes of one mapping */
+	size_t mapped; /* bytes of one mapping */
 	uint64_t lost;
 	struct cpu_buffer *cpus;
 };
@@ -38,8 +38,8 @@ static struct err *map_buffer(struct cpu_buffer *b, size_t pages, size_t page)
 	void *at = mmap(NULL, (1 + pages) * page, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
 
 	if (at == MAP_FAILED)
-		return err_create(errno == EPERM || errno == EACCES ? ERR_PRIVILEGE : ERR_KERNEL, "cannot map a perf buffer of %zu KiB: %s",
-				  pages * page / 1024, strerror(errno));
+		return err_create(errno == EPERM || errno == EACCES ? ERR_PRIVILEGE : ERR_KERNEL,
+				  "cannot map a perf buffer of %zu KiB: %s", pages * page / 1024, strerror(errno));
 	b->head = at;
 	b->bytes = (uint8_t *)at + page;
 	b->size = pages * page;
@@ -65,8 +65,8 @@ static struct err *open_cpu(struct collector *c, struct perf_buffers *p, uint32_
 	if (b->fd < 0) {
 		if (errno == ENODEV || errno == EINVAL)
 			return NULL; /* no such CPU now */
-		return err_create(errno == EPERM || errno == EACCES ? ERR_PRIVILEGE : ERR_KERNEL, "perf_event_open on CPU %u: %s", cpu,
-				  strerror(errno));
+		return err_create(errno == EPERM || errno == EACCES ? ERR_PRIVILEGE : ERR_KERNEL,
+				  "perf_event_open on CPU %u: %s", cpu, strerror(errno));
 	}
 	p->n++;
 	b->joined = malloc(RECORD_SIZE_MAX);
@@ -76,7 +76,8 @@ static struct err *open_cpu(struct collector *c, struct perf_buffers *p, uint32_
 	if (err)
 		return err;
 	if (!maps_set_event_fd(c, cpu, b->fd))
-		return err_create(ERR_KERNEL, "cannot put the perf buffer of CPU %u into its map: %s", cpu, strerror(errno));
+		return err_create(ERR_KERNEL, "cannot put the perf buffer of CPU %u into its map: %s", cpu,
+				  strerror(errno));
 	return NULL;
 }
 
@@ -189,7 +190,8 @@ static void peek(struct perf_buffers *p, struct cpu_buffer *b)
 	release(b);
 }
 
-void perf_buffers_take(struct perf_buffers *p, uint64_t until, bool (*fn)(void *arg, const void *data, size_t size), void *arg)
+void perf_buffers_take(struct perf_buffers *p, uint64_t until, bool (*fn)(void *arg, const void *data, size_t size),
+		       void *arg)
 {
 	bool go_on = true;
 

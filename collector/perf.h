@@ -16,7 +16,8 @@ struct err *perf_buffers_create(struct collector *c, struct perf_buffers **ret);
 void perf_buffers_destroy(struct perf_buffers *p);
 
 /* Hand over the records older than `until` (ns), oldest first, until there are none or fn returns false. */
-void perf_buffers_take(struct perf_buffers *p, uint64_t until, bool (*fn)(void *arg, const void *data, size_t size), void *arg);
+void perf_buffers_take(struct perf_buffers *p, uint64_t until, bool (*fn)(void *arg, const void *data, size_t size),
+		       void *arg);
 
 uint64_t perf_buffers_lost(const struct perf_buffers *p); /* as told by PERF_RECORD_LOST */
 

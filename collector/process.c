@@ -18,8 +18,8 @@
 #define KILL_POLL_NS UINT64_C(250000000)
 
 struct process {
-	uint32_t pid;      /* 0: free */
-	int fd;            /* pidfd, or -1 where there is none: then asked by kill(pid, 0) */
+	uint32_t pid; /* 0: free */
+	int fd;       /* pidfd, or -1 where there is none: then asked by kill(pid, 0) */
 	bool allowed;
 	uint64_t ended_ns; /* CLOCK_MONOTONIC at which its end was noted; 0: it runs */
 };
@@ -159,7 +159,8 @@ void processes_poll(struct processes *p)
 	for (uint32_t i = 0; i < TABLE_SIZE; i++) {
 		struct process *process = &p->table[i];
 
-		if (process->pid && process->fd < 0 && !process->ended_ns && kill((pid_t)process->pid, 0) < 0 && errno == ESRCH) {
+		if (process->pid && process->fd < 0 && !process->ended_ns && kill((pid_t)process->pid, 0) < 0 &&
+		    errno == ESRCH) {
 			p->n_without_fd--;
 			note_end(p, process);
 		}

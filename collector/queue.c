@@ -8,7 +8,8 @@
 #include <time.h>
 
 #define CACHE_LINE 64
-#define PUBLISH_BYTES (64u << 10) /* bytes put before they are shown: one store and at most one wake-up for some hundred records */
+#define PUBLISH_BYTES                                                                                                  \
+	(64u << 10) /* bytes put before they are shown: one store and at most one wake-up for some hundred records */
 
 struct head {
 	uint32_t size; /* bytes that follow, without padding */
@@ -19,12 +20,12 @@ struct queue {
 	uint8_t *bytes;
 	size_t size;
 	/* the putter's */
-	_Alignas(CACHE_LINE) size_t put;   /* bytes put since the beginning */
-	size_t seen_taken;                 /* `taken` as last read */
+	_Alignas(CACHE_LINE) size_t put; /* bytes put since the beginning */
+	size_t seen_taken;               /* `taken` as last read */
 	/* the taker's */
 	_Alignas(CACHE_LINE) size_t take;
 	size_t seen_put;
-	size_t current;                    /* bytes of the block in hand, with head and padding */
+	size_t current; /* bytes of the block in hand, with head and padding */
 	/* shared */
 	_Alignas(CACHE_LINE) _Atomic size_t published;
 	_Alignas(CACHE_LINE) _Atomic size_t taken;
@@ -187,14 +188,15 @@ void queue_drop(struct queue *q)
 
 	q->take += q->current;
 	q->current = 0;
-	atomic_store_explicit(&q->taken, q->take, memory_order_release);
-	/* A putter that waits wants half of the queue: it is enough to look now and then, and when the queue is empty. The fence puts
-	 * the store before the load, as the putter stores its flag before it loads `taken`. */
-	if (before / PUBLISH_BYTES != q->take / PUBLISH_BYTES || q->seen_put == q->take) {
-		atomic_thread_fence(memory_order_seq_cst);
-		if (atomic_load(&q->putter_waits))
-			wake_other(q);
+	/* A putter that waits wants half of the queue: it is enough to look now and then, and when the queue is empty. Then the
+	 * store must come before the load, as the putter stores its flag before it loads `taken`: both sequentially consistent. */
+	if (before / PUBLISH_BYTES == q->take / PUBLISH_BYTES && q->seen_put != q->take) {
+		atomic_store_explicit(&q->taken, q->take, memory_order_release);
+		return;
 	}
+	atomic_store(&q->taken, q->take);
+	if (atomic_load(&q->putter_waits))
+		wake_other(q);
 }
 
 void queue_close(struct queue *q)

@@ -9,12 +9,12 @@
 struct queue;
 
 enum block_kind {
-	BLOCK_RECORD = 1,      /* struct record, without what it does not use */
-	BLOCK_LOST,            /* struct lost_block */
-	BLOCK_PROCESS_END,     /* uint32_t pid */
-	BLOCK_ALL_EXITED,      /* nothing */
-	BLOCK_STOP,            /* nothing: the last one */
-	BLOCK_WRAP,            /* queue.c's own */
+	BLOCK_RECORD = 1,  /* struct record, without what it does not use */
+	BLOCK_LOST,        /* struct lost_block */
+	BLOCK_PROCESS_END, /* uint32_t pid */
+	BLOCK_ALL_EXITED,  /* nothing */
+	BLOCK_STOP,        /* nothing: the last one */
+	BLOCK_WRAP,        /* queue.c's own */
 };
 
 struct lost_block {

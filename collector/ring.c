@@ -14,18 +14,19 @@
 #include "drain.h"
 #include "perf.h"
 
-#define BUSY_MS 2               /* between looks, after one that found something: at most some MiB of records */
-#define IDLE_MS 10              /* a person does not see it */
+#define BUSY_MS 2  /* between looks, after one that found something: at most some MiB of records */
+#define IDLE_MS 10 /* a person does not see it */
 #define LOST_NS UINT64_C(250000000)
-#define PASS_RECORDS 65536      /* taken in one go, so that ends of processes and losses are told of under load as well */
-#define SETTLE_NS UINT64_C(500000000) /* at the end: for programs that were interrupted between counting and submitting */
+#define PASS_RECORDS 65536 /* taken in one go, so that ends of processes and losses are told of under load as well */
+#define SETTLE_NS                                                                                                      \
+	UINT64_C(500000000) /* at the end: for programs that were interrupted between counting and submitting */
 
 struct drain {
 	struct collector *c;
 	struct ring_buffer *ring;
 	struct perf_buffers *perf;
 	int epoll;
-	uint32_t pass;              /* records taken in this pass */
+	uint32_t pass; /* records taken in this pass */
 	uint64_t lost_told, lost_looked;
 };
 

@@ -52,9 +52,10 @@ static void add_counts(struct collector_function_summary *to, const struct colle
 
 static bool adds_up(const struct collector_function_summary *s)
 {
-	return s->entry_hits == s->duplicates + s->calls_written + s->filtered + s->sampled + s->limited + s->calls_lost &&
-	       s->return_hits == s->returns_written + s->unpaired + s->filtered_returns + s->sampled_returns + s->limited_returns +
-					 s->returns_lost;
+	return s->entry_hits ==
+		       s->duplicates + s->calls_written + s->filtered + s->sampled + s->limited + s->calls_lost &&
+	       s->return_hits == s->returns_written + s->unpaired + s->filtered_returns + s->sampled_returns +
+					 s->limited_returns + s->returns_lost;
 }
 
 static void sum_function(struct collector *c, uint32_t fid, struct collector_function_summary *s)

@@ -13,10 +13,10 @@
 #define RED "\033[31m"
 #define PLAIN "\033[0m"
 
-#define put_color(out, on, text)              \
-	do {                                  \
-		if (on)                       \
-			put_lit(out, text);   \
+#define put_color(out, on, text)                                                                                       \
+	do {                                                                                                           \
+		if (on)                                                                                                \
+			put_lit(out, text);                                                                            \
 	} while (0)
 
 static void put_hex(struct jout *out, uint64_t v)
@@ -403,7 +403,8 @@ static void end_line(struct format *f, const struct event *e)
 	jout_newline(f->out);
 }
 
-static void text_call(struct format *f, const struct event *e, const struct site_ref *ref, const struct record_view *view)
+static void text_call(struct format *f, const struct event *e, const struct site_ref *ref,
+		      const struct record_view *view)
 {
 	put_event(f, e);
 	put_values(f, ref, view, !f->no_args);
@@ -437,7 +438,10 @@ static void text_lost(struct format *f, uint64_t ts, uint64_t count)
 	put_color(f->out, f->decoder.color, RED);
 	put_lit(f->out, "-- lost ");
 	put_u64(f->out, count);
-	put_lit(f->out, count == 1 ? " event --" : " events --");
+	if (count == 1)
+		put_lit(f->out, " event --");
+	else
+		put_lit(f->out, " events --");
 	put_color(f->out, f->decoder.color, PLAIN);
 	jout_newline(f->out);
 }

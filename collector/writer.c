@@ -15,7 +15,7 @@
 #define SEEN_MAX 4096u /* a power of two; when it is full the ones seen longest ago are told of again */
 
 struct seen {
-	uint32_t pid;    /* 0: free */
+	uint32_t pid; /* 0: free */
 	uint32_t binary_id;
 	uint64_t bias;
 };
@@ -30,10 +30,10 @@ struct writer {
 	bool *has_returns;          /* n_fids: calls are kept open */
 	uint64_t calls;             /* calls written so far: the number of the last one */
 	bool stop;
-	bool closed, failed;        /* nothing can be written any more */
+	bool closed, failed; /* nothing can be written any more */
 	struct seen seen[SEEN_MAX];
 	uint32_t n_seen;
-	struct seen last;           /* the usual case: the same process again */
+	struct seen last; /* the usual case: the same process again */
 	struct record_view view;
 };
 
@@ -137,7 +137,8 @@ static void end_process(struct writer *w, uint32_t pid)
 		/* Open addressing: entries behind a gap would not be found, so put them in again. */
 		s->pid = 0;
 		w->n_seen--;
-		for (uint32_t i = (uint32_t)(s - w->seen + 1) & (SEEN_MAX - 1); w->seen[i].pid; i = (i + 1) & (SEEN_MAX - 1)) {
+		for (uint32_t i = (uint32_t)(s - w->seen + 1) & (SEEN_MAX - 1); w->seen[i].pid;
+		     i = (i + 1) & (SEEN_MAX - 1)) {
 			struct seen moved = w->seen[i];
 
 			w->seen[i].pid = 0;
@@ -182,7 +183,8 @@ static const char *goid_why(const struct record *r, const struct site_ref *ref)
 	return r->g ? "g could not be read" : "g was not found";
 }
 
-static void handle_call(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g, const struct open_call *at)
+static void handle_call(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g,
+			const struct open_call *at)
 {
 	struct fn_written *n = &w->written[e->fid];
 	struct open_call call = *at;
@@ -202,7 +204,8 @@ static void handle_call(struct writer *w, const struct site_ref *ref, struct eve
 	w->ops->call(&w->format, e, ref, &w->view);
 }
 
-static void handle_return(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g, const struct open_call *at)
+static void handle_return(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g,
+			  const struct open_call *at)
 {
 	struct fn_written *n = &w->written[e->fid];
 	struct open_call call;
@@ -268,7 +271,8 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 	g = r->g ? r->g : (UINT64_C(1) << 63 | r->tid);
 	if (ref->site->kind == SITE_ENTRY) {
 		handle_call(w, ref, &e, g, &at);
-		atomic_store_explicit(&c->handled_calls, atomic_load_explicit(&c->handled_calls, memory_order_relaxed) + 1,
+		atomic_store_explicit(&c->handled_calls,
+				      atomic_load_explicit(&c->handled_calls, memory_order_relaxed) + 1,
 				      memory_order_relaxed);
 	} else {
 		handle_return(w, ref, &e, g, &at);
@@ -360,7 +364,9 @@ uint64_t writer_evicted(const struct writer *w)
 struct err *writer_create(struct collector *c, struct writer **ret)
 {
 	static const struct format_ops *const formats[] = {
-		[FORMAT_TEXT] = &format_text, [FORMAT_JSON] = &format_json, [FORMAT_NONE] = &format_none,
+		[FORMAT_TEXT] = &format_text,
+		[FORMAT_JSON] = &format_json,
+		[FORMAT_NONE] = &format_none,
 	};
 	struct writer *w = calloc(1, sizeof(*w));
 	struct err *err;

@@ -20,7 +20,7 @@ struct writer;
 struct err *writer_create(struct collector *c, struct writer **ret);
 void writer_destroy(struct writer *w);
 
-void writer_meta(struct writer *w);                                          /* before the thread runs */
+void writer_meta(struct writer *w);                                             /* before the thread runs */
 void writer_summary(struct writer *w, const struct collector_summary *summary); /* after it ended */
 
 /* Until BLOCK_STOP: body of the thread. */

@@ -196,7 +196,10 @@ static struct err *frame_base(struct locator *l, const struct dwarf_func *func)
 struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *func, uint64_t param_die, uint64_t value_size, uint64_t pc,
 				struct dwarf_piece *pieces, size_t *n_ret)
 {
-	struct locator l = { .dw = dw, .die = param_die, .value_size = value_size, .pieces = pieces };
+	struct locator l = { .dw = dw,
+			     .die = param_die,
+			     .value_size = value_size > UINT32_MAX ? UINT32_MAX : value_size,
+			     .pieces = pieces };
 	Dwarf_Attribute attr;
 	Dwarf_Block block;
 	size_t n_ops = 0;
@@ -229,7 +232,7 @@ struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *
 			return err;
 	}
 	if (!l.n)
-		err = add_piece(&l, value_size > UINT32_MAX ? UINT32_MAX : value_size);
+		err = add_piece(&l, l.value_size);
 	else if (l.cur.state != NOTHING)
 		err = dwarf_malformed(dw, param_die, "a location that goes on behind its last piece");
 	if (!err)

@@ -39,6 +39,7 @@ libelf-dev have_pkg libelf
 libdw-dev have_pkg libdw
 libcapstone-dev have_pkg capstone
 zlib1g-dev have_pkg zlib
+libdeflate-dev have_pkg libdeflate
 libbpfcc-dev have_header bcc/libbpf.h
 python3 test -x /usr/bin/python3
 python3-dev have_python_h

@@ -24,7 +24,7 @@ compile_all() { # COMPILER
   for file in offsets/*.c collector/*.c; do
     # -O2, because several of the warnings need the optimiser's view of the data flow.
     # shellcheck disable=SC2046 # a list of flags
-    "$1" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror $(pkg-config --cflags libelf libdw capstone zlib) \
+    "$1" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror $(pkg-config --cflags libelf libdw capstone libdeflate) \
       -c -o /dev/null "$file" || status=1
   done
   return $status
@@ -59,7 +59,7 @@ check "clang-format" c_format
 check "ruff check" "$py" -m ruff check .
 check "ruff format" "$py" -m ruff format --check .
 check "mypy --strict tracer" "$py" -m mypy --strict tracer setup.py
-check "mypy --strict vm" env -C vm MYPYPATH=. "$OLDPWD/$py" -m mypy --strict .
+check "mypy --strict vm" env -C vm MYPYPATH=. "$PWD/$py" -m mypy --strict .
 check "gofmt" go_format
 check "shell syntax" shell_syntax
 check "SPDX lines" spdx
