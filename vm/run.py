@@ -35,7 +35,8 @@ EXIT_MACHINE = 125
 
 # Variables that the guest gets from the host; others by --env.
 PASSED_VARIABLES = ("PATH", "HOME", "LANG", "CI")
-ACCELERATORS = ("tcg", "kvm", "auto")
+ACCELERATORS = {accel.name: accel for accel in (machine.TCG, machine.TCG_SINGLE, machine.KVM)}
+DEFAULT_ACCELERATOR = "tcg"
 
 
 class _Ended(BaseException):
@@ -63,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         usage="%(prog)s --kernel NAME [options] -- COMMAND [ARGUMENT...]",
         description="Run a command as root on a stock Debian kernel in QEMU.",
         epilog="Variables: VM_KERNEL=FOLDER (a kernel of your own), VM_CACHE=FOLDER, "
-        "VM_MIRROR=ADDRESS, VM_ACCEL=tcg|kvm|auto. Exit status: the command's; 124: the time was "
+        "VM_MIRROR=ADDRESS, VM_ACCEL=tcg|tcg-single|kvm|auto. Exit status: the command's; 124: the time was "
         "over; 125: the machine could not run the command to its end.",
         allow_abbrev=False,
     )
@@ -176,9 +177,10 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
     own_kernel = bool(environ.get("VM_KERNEL"))
     if options.kernel is None and not own_kernel:
         parser.error(f"--kernel is missing: {', '.join(kernels.KERNELS)} (or set VM_KERNEL=FOLDER)")
-    accel = environ.get("VM_ACCEL") or "tcg"
-    if accel not in ACCELERATORS:
-        raise VmError(f"VM_ACCEL={accel} is not known", f"there are: {', '.join(ACCELERATORS)}")
+    accel = environ.get("VM_ACCEL") or DEFAULT_ACCELERATOR
+    if accel not in (*ACCELERATORS, "auto"):
+        known = ", ".join((*ACCELERATORS, "auto"))
+        raise VmError(f"VM_ACCEL={accel} is not known", f"there are: {known}")
     copies = [absolute(path) for path in options.copy]
     for path in copies:
         if not path.exists():
@@ -254,8 +256,12 @@ def require_kvm(device: str = "/dev/kvm") -> None:
 
 
 def boot(options: Options, kernel: kernels.Kernel) -> machine.Outcome:
-    """Runs the job, for `auto` by KVM first: a guest that does not come up there has not started
-    the command yet, so the boot itself is the test."""
+    """Runs the job, for `auto` by KVM first.
+
+    As long as the command has not started, another attempt does no harm: so the boot itself is the
+    test of KVM, and a panic during the boot, which QEMU may be to blame for (see machine.py), is
+    given one more chance.
+    """
     initrd = initramfs(kernel, cache_dir())
 
     def attempt(accel: machine.Accel) -> machine.Outcome:
@@ -266,20 +272,23 @@ def boot(options: Options, kernel: kernels.Kernel) -> machine.Outcome:
         sinks = machine.Sinks(sys.stdout.buffer, sys.stderr.buffer, started)
         return machine.run(options.job, kernel, initrd, accel, sinks)
 
-    if options.accel == "tcg":
-        return attempt(machine.TCG)
-    if options.accel == "kvm":
+    if options.accel == "auto":
+        reason = "there is no KVM"
+        with suppress(VmError):
+            require_kvm()
+            outcome = attempt(machine.KVM)
+            if outcome.boot_s is not None:
+                return outcome
+            reason = "the guest does not come up by KVM"
+        _say(f"{reason}: going on by software emulation")
+    elif options.accel == "kvm":
         require_kvm()
-        return attempt(machine.KVM)
-    reason = "there is no KVM"
-    with suppress(VmError):
-        require_kvm()
-        outcome = attempt(machine.KVM)
-        if outcome.boot_s is not None:
-            return outcome
-        reason = "the guest does not come up by KVM"
-    _say(f"{reason}: going on by software emulation")
-    return attempt(machine.TCG)
+    accel = ACCELERATORS.get(options.accel, ACCELERATORS[DEFAULT_ACCELERATOR])
+    outcome = attempt(accel)
+    if outcome.boot_s is None and outcome.panic is not None:
+        _say(f"the kernel panicked during the boot ({outcome.panic}): trying once more")
+        outcome = attempt(accel)
+    return outcome
 
 
 def conclude(outcome: machine.Outcome, timeout_s: float) -> int:

@@ -171,18 +171,14 @@ def test_apt_is_kept_in_its_folder(tmp_path: Path) -> None:
     assert source.endswith("] http://mirror.example.net/debian sid main\n")
     if shutil.which("apt-config") is None:
         pytest.skip("skipped, because apt is not installed")
-    dump = subprocess.run(
-        ["apt-config", "-c", str(config), "dump"], capture_output=True, text=True, check=True
-    ).stdout
+    dump = subprocess.run(["apt-config", "-c", str(config), "dump"], capture_output=True, text=True, check=True).stdout
     values = dict(line.rstrip(";").split(" ", 1) for line in dump.splitlines())
     assert values["Dir::State::lists"] == f'"{tmp_path}/state/lists"'
     assert values["Dir::State::status"] == f'"{tmp_path}/state/status"'
     assert values["Dir::Cache"] == f'"{tmp_path}/cache"'
     assert values["Dir::Etc::sourcelist"] == f'"{tmp_path}/sources.list"'
     assert values["Dir::Etc::sourceparts"] == '"-"'
-    assert not [
-        name for name in values if name.startswith("APT::Update::Post-Invoke") and name.endswith("::")
-    ]
+    assert not [name for name in values if name.startswith("APT::Update::Post-Invoke") and name.endswith("::")]
 
 
 @pytest.mark.parametrize(

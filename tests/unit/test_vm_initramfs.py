@@ -121,9 +121,7 @@ def test_module_that_the_kernel_lacks() -> None:
     table = initramfs.parse_dependencies(DEPENDENCIES)
     with pytest.raises(needs.VmError, match=r"^the kernel has no module 'virtio_console',"):
         initramfs.load_order(table, set(), ("9p", "virtio_console"))
-    assert initramfs.load_order(table, None, ("overlay", "virtio_console")) == [
-        "kernel/fs/overlayfs/overlay.ko.xz"
-    ]
+    assert initramfs.load_order(table, None, ("overlay", "virtio_console")) == ["kernel/fs/overlayfs/overlay.ko.xz"]
 
 
 @pytest.mark.parametrize(
@@ -180,9 +178,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> kernels.Kernel:
     return kernels.locate(tmp_path / "k", "mine")
 
 
-def test_initramfs_is_built_once(
-    kernel: kernels.Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_initramfs_is_built_once(kernel: kernels.Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = initramfs.initramfs(kernel, tmp_path / "cache")
     assert b"modules/list\0" in first
     assert b"virtio_pci.ko\nvirtio_console.ko\n9pnet_virtio.ko\n9p.ko\noverlay.ko\n" in first

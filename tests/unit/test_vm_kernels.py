@@ -189,9 +189,7 @@ def test_failure_leaves_the_cache_as_it_was(
         assert kernel.release == "6.1.0-5-amd64"
 
 
-def test_fetch_that_cannot_download_points_to_a_local_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fetch_that_cannot_download_points_to_a_local_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian, "download", fail_with_vm_error)
     monkeypatch.setattr(debian, "download", lambda *a, **k: fail_with_vm_error())
     with pytest.raises(needs.VmError) as caught:

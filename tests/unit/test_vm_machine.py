@@ -276,8 +276,7 @@ def test_time_over(host: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert out == "a"
     assert err == (
-        "error: the command did not end within 1.5 s: ended\n"
-        "vm: the end of the console's log:\n    [ 0.1] hm\n"
+        "error: the command did not end within 1.5 s: ended\nvm: the end of the console's log:\n    [ 0.1] hm\n"
     )
     assert process.returncode == 124
     assert is_gone(int((host / "pid").read_text()))

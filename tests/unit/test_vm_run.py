@@ -119,7 +119,7 @@ def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureF
 def test_accelerator_that_is_none() -> None:
     with pytest.raises(needs.VmError) as caught:
         parse("--kernel", "6.1", VM_ACCEL="hvf")
-    assert caught.value.report() == "error: VM_ACCEL=hvf is not known\nhint: there are: tcg, kvm, auto"
+    assert caught.value.report() == "error: VM_ACCEL=hvf is not known\nhint: there are: tcg, tcg-single, kvm, auto"
 
 
 def test_copy_of_nothing(tmp_path: Path) -> None:
@@ -258,9 +258,7 @@ def test_another_processor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert capsys.readouterr().err == expected
 
 
-def test_auto_without_a_kvm_device(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_auto_without_a_kvm_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     used = []
 
     def pretend(*arguments: object) -> machine.Outcome:
@@ -303,3 +301,40 @@ def test_auto_never_starts_the_command_twice(
     monkeypatch.setattr(os, "access", lambda path, mode: True)
     run.boot(parse("--kernel", "6.1", VM_ACCEL="auto"), KERNEL)
     assert used == expected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ([machine.Outcome(None, None, console=PANIC), machine.Outcome(7, 5.0)], 7),
+        ([machine.Outcome(None, None, console=PANIC), machine.Outcome(None, None, console=PANIC)], None),
+        ([machine.Outcome(None, 5.0, console=PANIC)], None),
+        ([machine.Outcome(None, None, console="qemu: no\n")], None),
+        ([machine.Outcome(None, None, timed_out=True)], None),
+        ([machine.Outcome(7, 5.0)], 7),
+    ],
+)
+@pytest.mark.parametrize("name", ["tcg", "tcg-single"])
+def test_only_a_panic_before_the_command_gets_another_chance(
+    name: str,
+    outcomes: list[machine.Outcome],
+    status: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left = list(outcomes)
+    used: list[str] = []
+
+    def pretend(
+        job: machine.Job, kernel: Kernel, initrd: bytes, accel: machine.Accel, sinks: machine.Sinks
+    ) -> machine.Outcome:
+        used.append(accel.name)
+        return left.pop(0)
+
+    monkeypatch.setattr(run, "initramfs", lambda kernel, cache: b"")
+    monkeypatch.setattr(machine, "run", pretend)
+    assert run.boot(parse("--kernel", "6.1", VM_ACCEL=name), KERNEL).status == status
+    assert left == []
+    assert used == [name] * len(outcomes)
+    said = "vm: the kernel panicked during the boot (sysrq triggered crash): trying once more\n"
+    assert capsys.readouterr().err == said * (len(outcomes) - 1)
