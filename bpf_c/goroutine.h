@@ -57,16 +57,22 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	u16 flags = 0;
 	int error;
 
+	/* The top of the stack pairs calls with returns, also where the offset of the id is not known. */
+	if (g && (site->flags & SITE_READ_STACK_HI)) {
+		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+		if (error) {
+			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+			hi = 0;
+		}
+	}
 	if (!g || !site->goid_off) {
 		flags = REC_NO_G;
 	} else {
 		error = bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off));
-		if (!error && (site->flags & SITE_READ_STACK_HI))
-			error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
 		if (error) {
 			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 			flags = REC_NO_G;
-			goid = hi = 0;
+			goid = 0;
 		} else if (!goid) {
 			flags = read_curg(site, g, &goid);
 		}

@@ -91,7 +91,7 @@ struct site {
 
 enum record_flags {
 	REC_SYSTEM_STACK = 1, /* g is g0 or gsignal; goid is that of m.curg, 0 if none */
-	REC_NO_G = 2,         /* g could not be found or read: goid, stack_hi are 0 */
+	REC_NO_G = 2,         /* g, or where its id stands, could not be found or read: goid is 0 */
 	REC_NO_CURG = 4,      /* on the system stack and m.curg could not be read */
 	REC_FULL = 8,         /* a step was left out because the record was full */
 };
@@ -100,7 +100,7 @@ struct record {
 	__u64 ts;       /* CLOCK_MONOTONIC, ns */
 	__u64 ip;       /* of the probed instruction; minus the site's link address: the load bias */
 	__u64 sp;
-	__u64 g;        /* address of runtime.g, 0 with REC_NO_G */
+	__u64 g;        /* address of runtime.g, 0 if it could not be found */
 	__u64 goid;
 	__u64 stack_hi; /* g.stack.hi where SITE_READ_STACK_HI, else 0 */
 	__u32 pid, tid; /* pid: thread group */

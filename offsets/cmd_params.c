@@ -64,8 +64,8 @@ static void write_status(struct jout *out, const char *status)
 }
 
 /* "location" where there is one, "status" where there is none. */
-static struct err *write_location(struct dwarf_info *dw, const struct dwarf_func *f, const struct dwarf_param *param, uint64_t size,
-				  uint64_t pc, struct jout *out)
+static struct err *write_location(struct dwarf_info *dw, const struct dwarf_func *f, const struct dwarf_param *param,
+				  uint64_t size, uint64_t pc, struct jout *out)
 {
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 	bool readable = false;
@@ -83,7 +83,8 @@ static struct err *write_location(struct dwarf_info *dw, const struct dwarf_func
 			write_status(out, "no location at this pc");
 			break;
 		case ERR_UNSUPPORTED:
-			write_status(out, "unsupported");
+		case ERR_MALFORMED:
+			write_status(out, err_code_name(err->code));
 			jout_key_lit(out, "reason");
 			jout_string(out, err->msg);
 			break;
@@ -107,8 +108,8 @@ static struct err *write_location(struct dwarf_info *dw, const struct dwarf_func
 	return NULL;
 }
 
-static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *f, const struct type_table *types, uint64_t pc,
-				struct jout *out)
+static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *f, const struct type_table *types,
+				uint64_t pc, struct jout *out)
 {
 	struct err *err = NULL;
 
@@ -138,20 +139,21 @@ static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *
 	return err;
 }
 
-/* Where the function is declared: DWARF's answer, else the pclntab's. */
-static void write_declaration(const struct program *program, const struct func *func, const struct dwarf_func *f, struct jout *out)
+/* Where the function is declared: the pclntab tells it at once; DWARF's own answer needs .debug_line. */
+static struct err *write_declaration(struct program *program, struct dwarf_info *dw, const struct func *func,
+				     struct dwarf_func *f, struct jout *out)
 {
-	const char *file = f->decl_file, *pcln_file = NULL;
-	uint32_t line = f->decl_line, pcln_line = 0;
-	struct err *err = NULL;
+	const char *file = NULL;
+	uint32_t line = 0;
+	struct err *err = func ? func_table_line(program->funcs, func, func->entry, &file, &line) : &err_notfound;
 
-	if (!file || !line) {
-		err = func ? func_table_line(program->funcs, func, func->entry, &pcln_file, &pcln_line) : &err_notfound;
-		if (!err && !file)
-			file = pcln_file;
-		if (!err && !line)
-			line = pcln_line;
+	if (err) {
 		err_destroy(err);
+		err = dwarf_info_decl(dw, f);
+		if (err)
+			return err;
+		file = f->decl_file;
+		line = f->decl_line;
 	}
 	jout_key_lit(out, "source_file");
 	if (file)
@@ -163,15 +165,14 @@ static void write_declaration(const struct program *program, const struct func *
 		jout_u64(out, line);
 	else
 		jout_null(out);
+	return NULL;
 }
 
-static struct err *write_func(struct program *program, struct dwarf_info *dw, const struct func *func, struct dwarf_func *f,
-			      const struct type_table *types, uint64_t pc, struct jout *out)
+static struct err *write_func(struct program *program, struct dwarf_info *dw, const struct func *func,
+			      struct dwarf_func *f, const struct type_table *types, uint64_t pc, struct jout *out)
 {
-	struct err *err = dwarf_info_decl(dw, f);
+	struct err *err;
 
-	if (err)
-		return err;
 	jout_object_begin(out);
 	command_write_file(program, out);
 	jout_key_lit(out, "function");
@@ -180,7 +181,9 @@ static struct err *write_func(struct program *program, struct dwarf_info *dw, co
 	jout_hex(out, f->low_pc);
 	jout_key_lit(out, "end");
 	jout_hex(out, f->high_pc);
-	write_declaration(program, func, f, out);
+	err = write_declaration(program, dw, func, f, out);
+	if (err)
+		return err;
 	jout_key_lit(out, "optimized");
 	jout_bool(out, f->optimized);
 	jout_key_lit(out, "trampoline");
@@ -246,8 +249,8 @@ struct err *command_params(struct program *program, int argc, char **argv, struc
 		err = command_func_notfound(program, argv[0]);
 	}
 	if (!err && has_pc && (pc < f->low_pc || pc >= f->high_pc))
-		err = err_create(ERR_USAGE, "params: %#" PRIx64 " does not lie in %s (%#" PRIx64 " to %#" PRIx64 ")", pc, f->name, f->low_pc,
-				 f->high_pc);
+		err = err_create(ERR_USAGE, "params: %#" PRIx64 " does not lie in %s (%#" PRIx64 " to %#" PRIx64 ")",
+				 pc, f->name, f->low_pc, f->high_pc);
 	if (!err)
 		err = write_func(program, dw, func, f, &types, has_pc ? pc : f->low_pc, out);
 	dwarf_func_destroy(f);

@@ -7,7 +7,8 @@
 #include "dwarf_priv.h"
 
 #define PARAMS_MAX 4096 /* Go's own compiler refuses far less readable functions */
-#define QUICK_LOOKUPS 16 /* functions found through their package's unit alone; with more of them the whole index pays */
+#define QUICK_LOOKUPS                                                                                                  \
+	16 /* functions found through their package's unit alone; with more of them the whole index pays */
 
 /* Length of the package path that a function's name begins with: up to the first dot behind the last slash. Slashes in type
  * arguments and receivers do not count. */
@@ -24,27 +25,9 @@ static size_t package_length(const char *name)
 	return end && name[end] ? end - (name[end - 1] == '.') : 0;
 }
 
-static const struct dwarf_entry *by_pc(const struct dwarf_info *dw, uint64_t pc)
-{
-	size_t low = 0, n = dw->n_by_pc;
-
-	while (n) {
-		size_t half = n / 2;
-
-		if (dw->entries[dw->by_pc[low + half]].low < pc) {
-			low += half + 1;
-			n -= half + 1;
-		} else {
-			n = half;
-		}
-	}
-	if (low == dw->n_by_pc || dw->entries[dw->by_pc[low]].low != pc)
-		return NULL;
-	return &dw->entries[dw->by_pc[low]];
-}
-
 /* A function with code at `pc` in the units indexed of one package. */
-static const struct dwarf_entry *by_pc_in_package(const struct dwarf_info *dw, const char *name, size_t len, uint64_t pc)
+static const struct dwarf_entry *by_pc_in_package(const struct dwarf_info *dw, const char *name, size_t len,
+						  uint64_t pc)
 {
 	for (size_t u = 0; u < dw->n_units; u++) {
 		const struct dwarf_unit *unit = &dw->units[u];
@@ -58,7 +41,8 @@ static const struct dwarf_entry *by_pc_in_package(const struct dwarf_info *dw, c
 	return NULL;
 }
 
-static struct err *find_by_entry(struct dwarf_info *dw, const char *name, uint64_t entry, const struct dwarf_entry **ret)
+static struct err *find_by_entry(struct dwarf_info *dw, const char *name, uint64_t entry,
+				 const struct dwarf_entry **ret)
 {
 	size_t len = name ? package_length(name) : 0;
 	struct err *err;
@@ -74,7 +58,9 @@ static struct err *find_by_entry(struct dwarf_info *dw, const char *name, uint64
 	err = dwarf_index_all(dw);
 	if (err)
 		return err;
-	*ret = by_pc(dw, entry);
+	*ret = dwarf_entry_around(dw, entry);
+	if (*ret && (*ret)->low != entry)
+		*ret = NULL;
 	return NULL;
 }
 
@@ -118,7 +104,7 @@ struct params {
 	struct dwarf_func *func;
 	size_t cap;
 	uint64_t *origins; /* of each parameter: its DIE in the abstract instance, 0 if there is none */
-	bool abstract;	   /* what is being read is the abstract instance */
+	bool abstract;     /* what is being read is the abstract instance */
 };
 
 static struct err *add_param(struct params *p, const struct dwarf_param *param, uint64_t origin)
@@ -171,7 +157,8 @@ static struct dwarf_param *known_param(struct params *p, uint64_t origin, const 
 	for (size_t i = 0; i < f->n_params; i++) {
 		if (origin && p->origins[i] == origin)
 			return &f->params[i];
-		if (*name && strcmp(name, "_") != 0 && f->params[i].result == result && !strcmp(f->params[i].name, name))
+		if (*name && strcmp(name, "_") != 0 && f->params[i].result == result &&
+		    !strcmp(f->params[i].name, name))
 			return &f->params[i];
 	}
 	return NULL;
@@ -201,7 +188,9 @@ static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 	if (!err)
 		err = dwarf_attr_string(dw, own.name.code ? &own.name : &origin.name, &name);
 	if (!err)
-		err = dwarf_attr_u64(dw, own.variable_parameter.code ? &own.variable_parameter : &origin.variable_parameter, 0, &result);
+		err = dwarf_attr_u64(dw,
+				     own.variable_parameter.code ? &own.variable_parameter : &origin.variable_parameter,
+				     0, &result);
 	if (err)
 		return err;
 	if (!strcmp(name, ".dict")) {
@@ -239,12 +228,28 @@ static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 /* Go 1.17, where the register convention was new, leaves results out of optimised code. */
 static bool omits_results(const struct dwarf_unit *unit)
 {
-	const char *go = strstr(unit->producer, "go1.17");
+	const char *go = strstr(unit->producer, "cmd/compile") ? strstr(unit->producer, "go1.17") : NULL;
 
-	return go && unit->optimized && (go[6] == '\0' || go[6] == '.' || go[6] == ';' || go[6] == ' ' || go[6] == 'r' || go[6] == 'b');
+	return go && unit->optimized &&
+	       (go[6] == '\0' || go[6] == '.' || go[6] == ';' || go[6] == ' ' || go[6] == 'r' || go[6] == 'b');
 }
 
-static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die *abstract, struct type_table *types, struct dwarf_func *f)
+/* Some results are there nevertheless (those that were moved to the heap). Without the others nobody can say where they lie. */
+static void drop_results(struct dwarf_func *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_params; i++) {
+		if (f->params[i].result)
+			free(f->params[i].name);
+		else
+			f->params[n++] = f->params[i];
+	}
+	f->n_params = n;
+}
+
+static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die *abstract, struct type_table *types,
+			       struct dwarf_func *f)
 {
 	struct params p = { .dw = dw, .types = types, .func = f };
 	struct err *err = NULL;
@@ -260,7 +265,8 @@ static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die 
 	return err;
 }
 
-static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *entry, struct type_table *types, struct dwarf_func *f)
+static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *entry, struct type_table *types,
+			     struct dwarf_func *f)
 {
 	const struct dwarf_unit *unit = &dw->units[entry->unit];
 	struct dwarf_attrs own, origin = { 0 };
@@ -298,10 +304,14 @@ static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *en
 	f->trampoline = trampoline != 0;
 	err = read_params(dw, &die, own.origin.code ? &abstract : NULL, types, f);
 	f->results_missing = !err && !own.origin.code && omits_results(unit);
-	return err;
+	if (!f->results_missing)
+		return err;
+	drop_results(f);
+	return dwarf_infer_results(dw, types, f);
 }
 
-struct err *dwarf_info_func(struct dwarf_info *dw, const char *name, uint64_t entry, struct type_table *types, struct dwarf_func **ret)
+struct err *dwarf_info_func(struct dwarf_info *dw, const char *name, uint64_t entry, struct type_table *types,
+			    struct dwarf_func **ret)
 {
 	const struct dwarf_entry *found = NULL;
 	struct dwarf_func *f;
@@ -312,11 +322,14 @@ struct err *dwarf_info_func(struct dwarf_info *dw, const char *name, uint64_t en
 		return err;
 	if (!found) {
 		if (name)
-			return err_create(ERR_NOTFOUND, "%s: the debug information has no function '%s'", dw->elf->path, name);
-		return err_create(ERR_NOTFOUND, "%s: the debug information has no function at %#" PRIx64, dw->elf->path, entry);
+			return err_create(ERR_NOTFOUND, "%s: the debug information has no function '%s'", dw->elf->path,
+					  name);
+		return err_create(ERR_NOTFOUND, "%s: the debug information has no function at %#" PRIx64, dw->elf->path,
+				  entry);
 	}
 	if (!found->high)
-		return err_create(ERR_INLINED, "function '%s' exists in %s only as inlined copies", name, dw->elf->path);
+		return err_create(ERR_INLINED, "function '%s' exists in %s only as inlined copies", name,
+				  dw->elf->path);
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return &err_nomem;
@@ -369,7 +382,8 @@ struct err *dwarf_info_decl(struct dwarf_info *dw, struct dwarf_func *func)
 	return NULL;
 }
 
-struct err *dwarf_info_each_func(struct dwarf_info *dw, bool (*fn)(void *arg, const char *name, uint64_t low, uint64_t high, uint64_t die),
+struct err *dwarf_info_each_func(struct dwarf_info *dw,
+				 bool (*fn)(void *arg, const char *name, uint64_t low, uint64_t high, uint64_t die),
 				 void *arg)
 {
 	struct err *err = dwarf_index_all(dw);

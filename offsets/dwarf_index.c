@@ -217,3 +217,26 @@ struct err *dwarf_index_all(struct dwarf_info *dw)
 	qsort_r(dw->by_pc, dw->n_by_pc, sizeof(*dw->by_pc), compare_low, dw);
 	return NULL;
 }
+
+const struct dwarf_entry *dwarf_entry_around(const struct dwarf_info *dw, uint64_t pc)
+{
+	size_t low = 0, n = dw->n_by_pc;
+
+	/* The last entry that begins at pc or before; of several the first, which has the lowest DIE. */
+	while (n) {
+		size_t half = n / 2;
+
+		if (dw->entries[dw->by_pc[low + half]].low <= pc) {
+			low += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	if (!low)
+		return NULL;
+	const struct dwarf_entry *e = &dw->entries[dw->by_pc[low - 1]];
+	for (; low > 1 && dw->entries[dw->by_pc[low - 2]].low == e->low; low--)
+		e = &dw->entries[dw->by_pc[low - 2]];
+	return pc < e->high ? e : NULL;
+}

@@ -19,11 +19,12 @@
 #define IMAGE_SECTIONS_MAX 16
 #define NAMES_MAX 512 /* bytes of the image's section names */
 
-static const char *const info_sections[] = { ".debug_abbrev",	   ".debug_info", ".debug_str", ".debug_line_str",
+static const char *const info_sections[] = { ".debug_abbrev",      ".debug_info", ".debug_str", ".debug_line_str",
 					     ".debug_str_offsets", ".debug_addr", NULL };
-static const char *const loc_sections[] = { ".debug_abbrev", ".debug_info", ".debug_str",  ".debug_line_str", ".debug_str_offsets",
-					    ".debug_addr",   ".debug_loc",  ".debug_loclists", NULL };
-static const char *const line_sections[] = { ".debug_abbrev",	  ".debug_info", ".debug_str",	".debug_line_str",
+static const char *const loc_sections[] = { ".debug_abbrev",   ".debug_info",        ".debug_str",
+					    ".debug_line_str", ".debug_str_offsets", ".debug_addr",
+					    ".debug_loc",      ".debug_loclists",    NULL };
+static const char *const line_sections[] = { ".debug_abbrev",      ".debug_info", ".debug_str",  ".debug_line_str",
 					     ".debug_str_offsets", ".debug_addr", ".debug_line", NULL };
 static const char *const debug_frame_sections[] = { ".debug_frame", NULL };
 static const char *const eh_frame_sections[] = { ".eh_frame", NULL };
@@ -32,8 +33,8 @@ struct err *dwarf_malformed(const struct dwarf_info *dw, uint64_t die, const cha
 {
 	int code = dwarf_errno();
 
-	return err_create(ERR_MALFORMED, "%s: .debug_info+%#" PRIx64 ": %s%s%s", dw->elf->path, die, what, code ? ": " : "",
-			  code ? dwarf_errmsg(code) : "");
+	return err_create(ERR_MALFORMED, "%s: .debug_info+%#" PRIx64 ": %s%s%s", dw->elf->path, die, what,
+			  code ? ": " : "", code ? dwarf_errmsg(code) : "");
 }
 
 /* ---- the image ---------------------------------------------------------------------------------------------- */
@@ -125,7 +126,8 @@ static struct err *image_build(struct dwarf_image *image, const char *const *nam
 	return NULL;
 }
 
-static struct err *image_open(struct dwarf_info *dw, const char *const *wanted, bool with_dwarf, struct dwarf_image *image)
+static struct err *image_open(struct dwarf_info *dw, const char *const *wanted, bool with_dwarf,
+			      struct dwarf_image *image)
 {
 	const char *names[IMAGE_SECTIONS_MAX];
 	struct bytes data[IMAGE_SECTIONS_MAX];
@@ -192,8 +194,6 @@ static Dwarf_Attribute *attr_place(struct dwarf_attrs *a, unsigned int code)
 		return &a->type;
 	case DW_AT_abstract_origin:
 		return &a->origin;
-	case DW_AT_specification:
-		return &a->specification;
 	case DW_AT_inline:
 		return &a->inlined;
 	case DW_AT_byte_size:
@@ -218,10 +218,6 @@ static Dwarf_Attribute *attr_place(struct dwarf_attrs *a, unsigned int code)
 		return &a->location;
 	case DW_AT_encoding:
 		return &a->encoding;
-	case DW_AT_decl_file:
-		return &a->decl_file;
-	case DW_AT_decl_line:
-		return &a->decl_line;
 	case DW_AT_declaration:
 		return &a->declaration;
 	}
@@ -288,7 +284,8 @@ static bool is_address_form(unsigned int form)
 	return form == DW_FORM_addr || form == DW_FORM_addrx || (form >= DW_FORM_addrx1 && form <= DW_FORM_addrx4);
 }
 
-struct err *dwarf_attr_pcs(const struct dwarf_info *dw, struct dwarf_attrs *attrs, uint64_t *low_ret, uint64_t *high_ret)
+struct err *dwarf_attr_pcs(const struct dwarf_info *dw, struct dwarf_attrs *attrs, uint64_t *low_ret,
+			   uint64_t *high_ret)
 {
 	Dwarf_Addr low, high;
 	Dwarf_Word size;
@@ -340,8 +337,8 @@ struct err *dwarf_next_sibling(const struct dwarf_info *dw, Dwarf_Die *die, bool
 	return NULL;
 }
 
-struct err *dwarf_each_child(const struct dwarf_info *dw, Dwarf_Die *die, struct err *(*fn)(void *arg, Dwarf_Die *child, bool *stop),
-			     void *arg)
+struct err *dwarf_each_child(const struct dwarf_info *dw, Dwarf_Die *die,
+			     struct err *(*fn)(void *arg, Dwarf_Die *child, bool *stop), void *arg)
 {
 	bool stop = false, more = true;
 	Dwarf_Die child;
@@ -433,7 +430,8 @@ static struct err *read_units(struct dwarf_info *dw)
 			return err;
 		dw->n_units++;
 	}
-	return r < 0 ? dwarf_malformed(dw, dw->n_units ? dw->units[dw->n_units - 1].die : 0, "the unit after this one") : NULL;
+	return r < 0 ? dwarf_malformed(dw, dw->n_units ? dw->units[dw->n_units - 1].die : 0, "the unit after this one")
+		     : NULL;
 }
 
 const struct dwarf_unit *dwarf_unit_of(const struct dwarf_info *dw, uint64_t die)
@@ -462,7 +460,8 @@ struct err *dwarf_info_open(struct elf_file *elf, struct dwarf_info **ret)
 		return &err_nomem;
 	dw->elf = elf;
 	if (!elf_file_find_section(elf, ".debug_info") || !elf_file_find_section(elf, ".debug_abbrev"))
-		err = err_create(ERR_NO_DWARF, "%s has no debug information (built with -ldflags=-w, or stripped)", elf->path);
+		err = err_create(ERR_NO_DWARF, "%s has no debug information (built with -ldflags=-w, or stripped)",
+				 elf->path);
 	if (!err)
 		err = image_open(dw, info_sections, true, &dw->info);
 	if (!err)
@@ -539,7 +538,8 @@ static struct err *cfa_of(struct dwarf_info *dw, Dwarf_CFI *cfi, uint64_t pc, in
 		return &err_notfound;
 	if (dwarf_frame_cfa(frame, &ops, &n)) {
 		free(frame);
-		return err_create(ERR_MALFORMED, "%s: frame information at %#" PRIx64 ": %s", dw->elf->path, pc, dwarf_errmsg(-1));
+		return err_create(ERR_MALFORMED, "%s: frame information at %#" PRIx64 ": %s", dw->elf->path, pc,
+				  dwarf_errmsg(-1));
 	}
 	struct err *err = NULL;
 	if (n == 1 && ops[0].atom >= DW_OP_breg0 && ops[0].atom <= DW_OP_breg31) {
@@ -549,7 +549,8 @@ static struct err *cfa_of(struct dwarf_info *dw, Dwarf_CFI *cfi, uint64_t pc, in
 		*reg_ret = ops[0].number > INT32_MAX ? -1 : (int)ops[0].number;
 		*offset_ret = (int64_t)ops[0].number2;
 	} else {
-		err = err_create(ERR_UNSUPPORTED, "%s: the frame address at %#" PRIx64 " is an expression", dw->elf->path, pc);
+		err = err_create(ERR_UNSUPPORTED, "%s: the frame address at %#" PRIx64 " is an expression",
+				 dw->elf->path, pc);
 	}
 	free(frame);
 	return err;

@@ -6,23 +6,27 @@
 
 #include "dwarf_priv.h"
 
-#define OPS_MAX 256 /* operations of one description: two for each of DWARF_PIECES_MAX pieces are far more than Go writes */
+#define OPS_MAX 256 /* operations of one description: more than two for each piece, which is what Go writes */
+#define RAW_PIECES_MAX (2 * DWARF_PIECES_MAX) /* Go 1.17 can list each piece twice */
 
 /* What the operations up to here describe. */
 struct place {
-	enum { NOTHING, PLACE, CONSTANT } state; /* CONSTANT: a number on the stack, an address unless DW_OP_stack_value follows */
+	enum {
+		NOTHING,
+		PLACE,
+		CONSTANT
+	} state; /* CONSTANT: a number on the stack, an address unless DW_OP_stack_value follows */
 	struct dwarf_piece at;
 };
 
 struct locator {
 	struct dwarf_info *dw;
 	uint64_t die, value_size;
-	bool cfa_base;	 /* DW_OP_fbreg counts from the CFA */
+	bool cfa_base; /* DW_OP_fbreg counts from the CFA */
 	Dwarf_Attribute *attr;
 	struct place cur;
-	uint64_t offset; /* bytes described so far */
-	struct dwarf_piece *pieces;
 	size_t n;
+	struct dwarf_piece pieces[RAW_PIECES_MAX]; /* offsets are set at the end */
 };
 
 static const char *op_name(unsigned int atom)
@@ -50,29 +54,67 @@ static struct err *unsupported_op(const struct locator *l, unsigned int atom)
 	const char *name = op_name(atom);
 
 	if (name)
-		return err_create(ERR_UNSUPPORTED, "%s: .debug_info+%#" PRIx64 ": %s in a location is not handled", l->dw->elf->path, l->die,
-				  name);
-	return err_create(ERR_UNSUPPORTED, "%s: .debug_info+%#" PRIx64 ": operation %#x in a location is not handled", l->dw->elf->path,
-			  l->die, atom);
+		return err_create(ERR_UNSUPPORTED, "%s: .debug_info+%#" PRIx64 ": %s in a location is not handled",
+				  l->dw->elf->path, l->die, name);
+	return err_create(ERR_UNSUPPORTED, "%s: .debug_info+%#" PRIx64 ": operation %#x in a location is not handled",
+			  l->dw->elf->path, l->die, atom);
 }
 
 static struct err *add_piece(struct locator *l, uint64_t size)
 {
 	struct dwarf_piece *p;
 
-	if (l->n == DWARF_PIECES_MAX)
+	if (l->n == RAW_PIECES_MAX)
 		return dwarf_malformed(l->dw, l->die, "a location of too many pieces");
-	if (size > l->value_size - l->offset)
+	if (size > l->value_size)
 		return dwarf_malformed(l->dw, l->die, "a location of more bytes than the value has");
 	p = &l->pieces[l->n++];
 	*p = l->cur.at;
-	if (l->cur.state == CONSTANT) { /* an address that was pushed */
+	if (l->cur.state == CONSTANT) /* an address that was pushed */
 		p->place = DWARF_PLACE_ADDR;
-	}
-	p->offset = l->offset;
 	p->size = size;
-	l->offset += size;
 	l->cur = (struct place){ 0 };
+	return NULL;
+}
+
+static uint64_t total_size(const struct locator *l)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		size += l->pieces[i].size;
+	return size;
+}
+
+static bool same_place(const struct dwarf_piece *a, const struct dwarf_piece *b)
+{
+	return a->place == b->place && a->size == b->size && a->reg == b->reg && a->value == b->value;
+}
+
+/* Offsets and the check that the value is not exceeded. Go 1.17 lists each word of some strings, slices and interfaces twice in a row: one
+ * of such a pair is dropped where that makes the sizes right. */
+static struct err *finish_pieces(struct locator *l, struct dwarf_piece *pieces, size_t *n_ret)
+{
+	uint32_t offset = 0;
+	size_t n = 0;
+
+	if (total_size(l) > l->value_size) {
+		size_t kept = 0;
+
+		for (size_t i = 0; i < l->n; i++)
+			if (!kept || l->pieces[i].place == DWARF_PLACE_NONE ||
+			    !same_place(&l->pieces[i], &l->pieces[kept - 1]))
+				l->pieces[kept++] = l->pieces[i];
+		l->n = kept;
+	}
+	if (l->n > DWARF_PIECES_MAX || total_size(l) > l->value_size)
+		return dwarf_malformed(l->dw, l->die, "a location of more bytes than the value has");
+	for (; n < l->n; n++) {
+		pieces[n] = l->pieces[n];
+		pieces[n].offset = offset;
+		offset += pieces[n].size;
+	}
+	*n_ret = n;
 	return NULL;
 }
 
@@ -137,7 +179,8 @@ static struct err *add_op(struct locator *l, const Dwarf_Op *op)
 		return set_place(l, DWARF_PLACE_CFA, 0, 0);
 	case DW_OP_fbreg:
 		if (!l->cfa_base)
-			return err_create(ERR_UNSUPPORTED, "%s: .debug_info+%#" PRIx64 ": a frame base other than DW_OP_call_frame_cfa",
+			return err_create(ERR_UNSUPPORTED,
+					  "%s: .debug_info+%#" PRIx64 ": a frame base other than DW_OP_call_frame_cfa",
 					  l->dw->elf->path, l->die);
 		return set_place(l, DWARF_PLACE_CFA, 0, (int64_t)op->number);
 	case DW_OP_addr:
@@ -180,33 +223,146 @@ static struct err *add_op(struct locator *l, const Dwarf_Op *op)
 static struct err *frame_base(struct locator *l, const struct dwarf_func *func)
 {
 	Dwarf_Attribute attr;
+	Dwarf_Block block;
 	Dwarf_Die die;
-	Dwarf_Op *ops;
-	size_t n;
 	struct err *err = dwarf_die_at(l->dw, l->dw->loc.dbg, func->die, &die);
 
-	if (err || !dwarf_attr(&die, DW_AT_frame_base, &attr))
-		return err;
-	if (dwarf_getlocation(&attr, &ops, &n))
-		return dwarf_malformed(l->dw, func->die, "DW_AT_frame_base");
-	l->cfa_base = n == 1 && ops[0].atom == DW_OP_call_frame_cfa;
+	if (!err && dwarf_attr(&die, DW_AT_frame_base, &attr) && !dwarf_formblock(&attr, &block))
+		l->cfa_base = block.length == 1 && block.data[0] == DW_OP_call_frame_cfa;
+	return err;
+}
+
+/* ---- descriptions in blocks --------------------------------------------------------------------------------- */
+
+/* Go writes single descriptions with DW_FORM_block1, which libdw does not take for a location from DWARF 4 on. */
+struct reader {
+	const uint8_t *p, *end;
+	bool failed;
+};
+
+static uint64_t read_fixed(struct reader *r, size_t size, bool is_signed)
+{
+	uint64_t v = 0;
+
+	if ((size_t)(r->end - r->p) < size) {
+		r->failed = true;
+		return 0;
+	}
+	for (size_t i = 0; i < size; i++)
+		v |= (uint64_t)*r->p++ << 8 * i;
+	if (is_signed && size < 8 && v >> (8 * size - 1))
+		v |= ~0ull << 8 * size;
+	return v;
+}
+
+static uint64_t read_leb128(struct reader *r, bool is_signed)
+{
+	uint64_t v = 0;
+
+	for (unsigned int shift = 0; r->p < r->end && shift < 70; shift += 7) {
+		uint8_t byte = *r->p++;
+
+		if (shift < 64)
+			v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte & 0x80)
+			continue;
+		if (is_signed && byte & 0x40 && shift + 7 < 64)
+			v |= ~0ull << (shift + 7);
+		return v;
+	}
+	r->failed = true;
+	return 0;
+}
+
+/* The operand of an operation that add_op() handles without asking libdw again. */
+static struct err *read_operand(struct locator *l, struct reader *r, Dwarf_Op *op)
+{
+	unsigned int atom = op->atom;
+
+	if ((atom >= DW_OP_reg0 && atom <= DW_OP_reg31) || (atom >= DW_OP_lit0 && atom <= DW_OP_lit31))
+		return NULL;
+	switch (atom) {
+	case DW_OP_nop:
+	case DW_OP_call_frame_cfa:
+	case DW_OP_stack_value:
+		return NULL;
+	case DW_OP_addr:
+	case DW_OP_const8u:
+	case DW_OP_const8s:
+		op->number = read_fixed(r, 8, false);
+		return NULL;
+	case DW_OP_const1u:
+	case DW_OP_const1s:
+		op->number = read_fixed(r, 1, atom == DW_OP_const1s);
+		return NULL;
+	case DW_OP_const2u:
+	case DW_OP_const2s:
+		op->number = read_fixed(r, 2, atom == DW_OP_const2s);
+		return NULL;
+	case DW_OP_const4u:
+	case DW_OP_const4s:
+		op->number = read_fixed(r, 4, atom == DW_OP_const4s);
+		return NULL;
+	case DW_OP_regx:
+	case DW_OP_constu:
+	case DW_OP_plus_uconst:
+	case DW_OP_piece:
+		op->number = read_leb128(r, false);
+		return NULL;
+	case DW_OP_fbreg:
+	case DW_OP_consts:
+		op->number = read_leb128(r, true);
+		return NULL;
+	}
+	return unsupported_op(l, atom);
+}
+
+static struct err *add_block(struct locator *l, const Dwarf_Block *block)
+{
+	struct reader r = { .p = block->data, .end = block->data + block->length };
+
+	for (size_t n = 0; r.p < r.end; n++) {
+		Dwarf_Op op = { .atom = *r.p++ };
+		struct err *err = read_operand(l, &r, &op);
+
+		if (!err && (r.failed || n == OPS_MAX))
+			err = dwarf_malformed(l->dw, l->die, "a location that is cut off");
+		if (!err)
+			err = add_op(l, &op);
+		if (err)
+			return err;
+	}
 	return NULL;
 }
 
-struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *func, uint64_t param_die, uint64_t value_size, uint64_t pc,
-				struct dwarf_piece *pieces, size_t *n_ret)
+static struct err *add_list(struct locator *l, uint64_t pc)
+{
+	struct err *err = NULL;
+	size_t n_ops = 0;
+	Dwarf_Op *ops;
+	int n = dwarf_getlocation_addr(l->attr, pc, &ops, &n_ops, 1);
+
+	if (n < 0)
+		return dwarf_malformed(l->dw, l->die, "DW_AT_location");
+	if (!n || !n_ops)
+		return err_create(ERR_NOLOC, "no location at %#" PRIx64, pc);
+	if (n_ops > OPS_MAX)
+		return dwarf_malformed(l->dw, l->die, "a location of too many operations");
+	for (size_t i = 0; i < n_ops && !err; i++)
+		err = add_op(l, &ops[i]);
+	return err;
+}
+
+struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *func, uint64_t param_die,
+				uint64_t value_size, uint64_t pc, struct dwarf_piece *pieces, size_t *n_ret)
 {
 	struct locator l = { .dw = dw,
 			     .die = param_die,
-			     .value_size = value_size > UINT32_MAX ? UINT32_MAX : value_size,
-			     .pieces = pieces };
+			     .value_size = value_size > UINT32_MAX ? UINT32_MAX : value_size };
 	Dwarf_Attribute attr;
 	Dwarf_Block block;
-	size_t n_ops = 0;
-	Dwarf_Op *ops;
 	Dwarf_Die die;
 	struct err *err = dwarf_open_locations(dw);
-	int n;
 
 	if (!err)
 		err = frame_base(&l, func);
@@ -217,25 +373,16 @@ struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *
 	if (!dwarf_attr(&die, DW_AT_location, &attr))
 		return &err_notfound;
 	l.attr = &attr;
-	n = dwarf_getlocation_addr(&attr, pc, &ops, &n_ops, 1);
-	if (n < 0)
-		return dwarf_malformed(dw, param_die, "DW_AT_location");
-	if (n && !n_ops && !dwarf_formblock(&attr, &block))
-		return &err_notfound;
-	if (!n || !n_ops)
-		return err_create(ERR_NOLOC, "no location at %#" PRIx64, pc);
-	if (n_ops > OPS_MAX)
-		return dwarf_malformed(dw, param_die, "a location of too many operations");
-	for (size_t i = 0; i < n_ops; i++) {
-		err = add_op(&l, &ops[i]);
-		if (err)
-			return err;
+	if (!dwarf_formblock(&attr, &block)) {
+		if (!block.length)
+			return &err_notfound;
+		err = add_block(&l, &block);
+	} else {
+		err = add_list(&l, pc);
 	}
-	if (!l.n)
+	if (!err && !l.n)
 		err = add_piece(&l, l.value_size);
-	else if (l.cur.state != NOTHING)
+	else if (!err && l.cur.state != NOTHING)
 		err = dwarf_malformed(dw, param_die, "a location that goes on behind its last piece");
-	if (!err)
-		*n_ret = l.n;
-	return err;
+	return err ? err : finish_pieces(&l, pieces, n_ret);
 }

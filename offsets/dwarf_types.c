@@ -11,33 +11,33 @@
 
 #include "dwarf_priv.h"
 
-#define NESTING_MAX 64	  /* values within values; Go code has some ten */
-#define TYPE_BUSY 128	  /* in go_type.flags while it is being completed: found again, it contains itself */
-#define GO_KIND_MASK 31	  /* reflect.Kind without the flags that the compiler kept beside it (abi.KindMask) */
+#define NESTING_MAX 64    /* values within values; Go code has some ten */
+#define TYPE_BUSY 128     /* in go_type.flags while it is being completed: found again, it contains itself */
+#define GO_KIND_MASK 31   /* reflect.Kind without the flags that the compiler kept beside it (abi.KindMask) */
 #define NAME_MAX_MADE 256 /* bytes of a name that is made here */
 #define NAME_NESTING_MAX 4
 
 /* What the way from a type's DIE to its layout tells. */
 struct walk {
-	uint64_t canonical;	/* the last DIE on the way that has the type's name */
+	uint64_t canonical;       /* the last DIE on the way that has the type's name */
 	uint64_t seen[CHAIN_MAX]; /* those before it */
 	size_t n_seen;
 	const char *name;
-	uint64_t kind;		/* 0: nothing said */
+	uint64_t kind; /* 0: nothing said */
 	uint64_t size, runtime_type;
 	bool has_size;
 	Dwarf_Attribute key, elem;
 	Dwarf_Die layout;
 	struct dwarf_attrs layout_attrs;
-	int layout_tag;		/* DW_TAG_invalid: C's void behind a qualifier */
+	int layout_tag; /* DW_TAG_invalid: C's void behind a qualifier */
 	const char *layout_name;
 	bool foreign;
 };
 
 static bool is_transparent(int tag)
 {
-	return tag == DW_TAG_typedef || tag == DW_TAG_const_type || tag == DW_TAG_volatile_type || tag == DW_TAG_restrict_type ||
-	       tag == DW_TAG_atomic_type;
+	return tag == DW_TAG_typedef || tag == DW_TAG_const_type || tag == DW_TAG_volatile_type ||
+	       tag == DW_TAG_restrict_type || tag == DW_TAG_atomic_type;
 }
 
 /* A parameter of a generic function is typed by a local typedef (".param0"), which names a place in its dictionary. What is known without
@@ -201,13 +201,19 @@ static struct err *guess_kind(const struct dwarf_info *dw, struct walk *w, enum 
 static const struct {
 	uint8_t size, align;
 } kind_layout[] = {
-	[GO_BOOL] = { 1, 1 },	    [GO_INT] = { 8, 8 },	[GO_INT8] = { 1, 1 },	     [GO_INT16] = { 2, 2 },
-	[GO_INT32] = { 4, 4 },	    [GO_INT64] = { 8, 8 },	[GO_UINT] = { 8, 8 },	     [GO_UINT8] = { 1, 1 },
-	[GO_UINT16] = { 2, 2 },	    [GO_UINT32] = { 4, 4 },	[GO_UINT64] = { 8, 8 },	     [GO_UINTPTR] = { 8, 8 },
-	[GO_FLOAT32] = { 4, 4 },    [GO_FLOAT64] = { 8, 8 },	[GO_COMPLEX64] = { 8, 4 },   [GO_COMPLEX128] = { 16, 8 },
-	[GO_ARRAY] = { 0, 1 },	    [GO_CHAN] = { 8, 8 },	[GO_FUNC] = { 8, 8 },	     [GO_INTERFACE] = { 16, 8 },
-	[GO_MAP] = { 8, 8 },	    [GO_POINTER] = { 8, 8 },	[GO_SLICE] = { 24, 8 },	     [GO_STRING] = { 16, 8 },
-	[GO_STRUCT] = { 0, 1 },	    [GO_UNSAFE_POINTER] = { 8, 8 },
+	[GO_BOOL] = { 1, 1 },      [GO_INT] = { 8, 8 },
+	[GO_INT8] = { 1, 1 },      [GO_INT16] = { 2, 2 },
+	[GO_INT32] = { 4, 4 },     [GO_INT64] = { 8, 8 },
+	[GO_UINT] = { 8, 8 },      [GO_UINT8] = { 1, 1 },
+	[GO_UINT16] = { 2, 2 },    [GO_UINT32] = { 4, 4 },
+	[GO_UINT64] = { 8, 8 },    [GO_UINTPTR] = { 8, 8 },
+	[GO_FLOAT32] = { 4, 4 },   [GO_FLOAT64] = { 8, 8 },
+	[GO_COMPLEX64] = { 8, 4 }, [GO_COMPLEX128] = { 16, 8 },
+	[GO_ARRAY] = { 0, 1 },     [GO_CHAN] = { 8, 8 },
+	[GO_FUNC] = { 8, 8 },      [GO_INTERFACE] = { 16, 8 },
+	[GO_MAP] = { 8, 8 },       [GO_POINTER] = { 8, 8 },
+	[GO_SLICE] = { 24, 8 },    [GO_STRING] = { 16, 8 },
+	[GO_STRUCT] = { 0, 1 },    [GO_UNSAFE_POINTER] = { 8, 8 },
 };
 
 /* A name for what C leaves without one. */
@@ -245,6 +251,9 @@ static struct err *made_name(struct dwarf_info *dw, struct walk *w, char *buf, s
 	case DW_TAG_union_type:
 		snprintf(buf, size, "union");
 		break;
+	case DW_TAG_enumeration_type:
+		snprintf(buf, size, "enum");
+		break;
 	case DW_TAG_subroutine_type:
 		snprintf(buf, size, "func");
 		break;
@@ -256,7 +265,9 @@ static struct err *made_name(struct dwarf_info *dw, struct walk *w, char *buf, s
 
 static struct err *new_type(struct dwarf_info *dw, struct walk *w, struct type_table *types, uint32_t *ret)
 {
-	struct go_type t = { .elem = TYPE_NONE, .key = TYPE_NONE, .runtime_type = w->runtime_type, .die = w->canonical };
+	struct go_type t = {
+		.elem = TYPE_NONE, .key = TYPE_NONE, .runtime_type = w->runtime_type, .die = w->canonical
+	};
 	enum go_kind kind = w->kind;
 	char made[NAME_MAX_MADE];
 	struct err *err = NULL;
@@ -272,8 +283,9 @@ static struct err *new_type(struct dwarf_info *dw, struct walk *w, struct type_t
 	if (w->foreign)
 		t.flags |= TYPE_FOREIGN;
 	else if (kind_layout[kind].size && t.size != kind_layout[kind].size)
-		return err_create(ERR_MALFORMED, "%s: .debug_info+%#" PRIx64 ": type '%.200s' of kind %s has %" PRIu64 " bytes", dw->elf->path,
-				  w->canonical, w->name, go_kind_name(kind), t.size);
+		return err_create(ERR_MALFORMED,
+				  "%s: .debug_info+%#" PRIx64 ": type '%.200s' of kind %s has %" PRIu64 " bytes",
+				  dw->elf->path, w->canonical, w->name, go_kind_name(kind), t.size);
 	if (kind == GO_INTERFACE && !strcmp(w->layout_name, "runtime.eface"))
 		t.flags |= TYPE_EMPTY_IFACE;
 	if (*w->name) {
@@ -358,7 +370,8 @@ static struct err *take_member(void *arg, Dwarf_Die *die, bool *stop)
 	struct err *err;
 
 	(void)stop;
-	if (dwarf_tag(die) != DW_TAG_member)
+	/* A bit field of C is no run of bytes. */
+	if (dwarf_tag(die) != DW_TAG_member || dwarf_hasattr(die, DW_AT_data_bit_offset))
 		return NULL;
 	err = dwarf_attrs_read(m->dw, die, &a);
 	if (!err)
@@ -423,13 +436,15 @@ static struct err *fields_of(struct dwarf_info *dw, struct type_table *types, ui
 
 static struct err *complete_at(struct dwarf_info *dw, struct type_table *types, uint32_t index, int depth);
 
-static struct err *malformed_type(const struct dwarf_info *dw, const struct type_table *types, uint32_t index, const char *what)
+static struct err *malformed_type(const struct dwarf_info *dw, const struct type_table *types, uint32_t index,
+				  const char *what)
 {
-	return err_create(ERR_MALFORMED, "%s: .debug_info+%#" PRIx64 ": type '%.200s' %s", dw->elf->path, types->v[index].die,
-			  type_string(types, types->v[index].name), what);
+	return err_create(ERR_MALFORMED, "%s: .debug_info+%#" PRIx64 ": type '%.200s' %s", dw->elf->path,
+			  types->v[index].die, type_string(types, types->v[index].name), what);
 }
 
-static struct err *complete_struct(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w, int depth)
+static struct err *complete_struct(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w,
+				   int depth)
 {
 	struct err *err = fields_of(dw, types, index, w);
 	uint16_t align = 1;
@@ -468,7 +483,8 @@ static struct err *take_count(void *arg, Dwarf_Die *die, bool *stop)
 	return NULL;
 }
 
-static struct err *complete_array(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w, int depth)
+static struct err *complete_array(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w,
+				  int depth)
 {
 	uint64_t count = 0, size;
 	uint32_t elem;

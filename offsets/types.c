@@ -6,7 +6,7 @@
 
 #define FIRST_CAP 64
 #define STRINGS_MAX ((size_t)1 << 31) /* bytes; offsets have 32 bits, and no program needs near as many */
-#define EMPTY UINT32_MAX	      /* a free place in a lookup table */
+#define EMPTY UINT32_MAX              /* a free place in a lookup table */
 
 /* Lookup tables with open addressing; sizes are powers of two, at most half full. */
 struct type_priv {
@@ -16,23 +16,36 @@ struct type_priv {
 	struct {
 		uint64_t die;
 		uint32_t type;
-	} *dies;
+	} * dies;
 };
 
 static const char *const kind_names[] = {
-	[GO_INVALID] = "invalid",	[GO_BOOL] = "bool",
-	[GO_INT] = "int",		[GO_INT8] = "int8",
-	[GO_INT16] = "int16",		[GO_INT32] = "int32",
-	[GO_INT64] = "int64",		[GO_UINT] = "uint",
-	[GO_UINT8] = "uint8",		[GO_UINT16] = "uint16",
-	[GO_UINT32] = "uint32",		[GO_UINT64] = "uint64",
-	[GO_UINTPTR] = "uintptr",	[GO_FLOAT32] = "float32",
-	[GO_FLOAT64] = "float64",	[GO_COMPLEX64] = "complex64",
-	[GO_COMPLEX128] = "complex128", [GO_ARRAY] = "array",
-	[GO_CHAN] = "chan",		[GO_FUNC] = "func",
-	[GO_INTERFACE] = "interface",	[GO_MAP] = "map",
-	[GO_POINTER] = "pointer",	[GO_SLICE] = "slice",
-	[GO_STRING] = "string",		[GO_STRUCT] = "struct",
+	[GO_INVALID] = "invalid",
+	[GO_BOOL] = "bool",
+	[GO_INT] = "int",
+	[GO_INT8] = "int8",
+	[GO_INT16] = "int16",
+	[GO_INT32] = "int32",
+	[GO_INT64] = "int64",
+	[GO_UINT] = "uint",
+	[GO_UINT8] = "uint8",
+	[GO_UINT16] = "uint16",
+	[GO_UINT32] = "uint32",
+	[GO_UINT64] = "uint64",
+	[GO_UINTPTR] = "uintptr",
+	[GO_FLOAT32] = "float32",
+	[GO_FLOAT64] = "float64",
+	[GO_COMPLEX64] = "complex64",
+	[GO_COMPLEX128] = "complex128",
+	[GO_ARRAY] = "array",
+	[GO_CHAN] = "chan",
+	[GO_FUNC] = "func",
+	[GO_INTERFACE] = "interface",
+	[GO_MAP] = "map",
+	[GO_POINTER] = "pointer",
+	[GO_SLICE] = "slice",
+	[GO_STRING] = "string",
+	[GO_STRUCT] = "struct",
 	[GO_UNSAFE_POINTER] = "unsafe_pointer",
 };
 

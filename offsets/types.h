@@ -10,36 +10,61 @@
 
 /* Numbers of reflect.Kind (src/reflect/type.go), which DW_AT_go_kind carries too. */
 enum go_kind {
-	GO_INVALID, GO_BOOL, GO_INT, GO_INT8, GO_INT16, GO_INT32, GO_INT64, GO_UINT, GO_UINT8, GO_UINT16, GO_UINT32,
-	GO_UINT64, GO_UINTPTR, GO_FLOAT32, GO_FLOAT64, GO_COMPLEX64, GO_COMPLEX128, GO_ARRAY, GO_CHAN, GO_FUNC,
-	GO_INTERFACE, GO_MAP, GO_POINTER, GO_SLICE, GO_STRING, GO_STRUCT, GO_UNSAFE_POINTER,
+	GO_INVALID,
+	GO_BOOL,
+	GO_INT,
+	GO_INT8,
+	GO_INT16,
+	GO_INT32,
+	GO_INT64,
+	GO_UINT,
+	GO_UINT8,
+	GO_UINT16,
+	GO_UINT32,
+	GO_UINT64,
+	GO_UINTPTR,
+	GO_FLOAT32,
+	GO_FLOAT64,
+	GO_COMPLEX64,
+	GO_COMPLEX128,
+	GO_ARRAY,
+	GO_CHAN,
+	GO_FUNC,
+	GO_INTERFACE,
+	GO_MAP,
+	GO_POINTER,
+	GO_SLICE,
+	GO_STRING,
+	GO_STRUCT,
+	GO_UNSAFE_POINTER,
 };
 
 #define TYPE_NONE UINT32_MAX
 
 enum go_type_flags {
-	TYPE_COMPLETE = 1,   /* elem, key, fields and count are filled in (types_complete) */
-	TYPE_EMPTY_IFACE = 2,/* GO_INTERFACE without methods (runtime.eface), else runtime.iface */
-	TYPE_FOREIGN = 4,    /* not from a Go unit (C in a cgo program) */
+	TYPE_COMPLETE = 1,    /* elem, key, fields and count are filled in (types_complete) */
+	TYPE_EMPTY_IFACE = 2, /* GO_INTERFACE without methods (runtime.eface), else runtime.iface */
+	TYPE_FOREIGN = 4,     /* not from a Go unit (C in a cgo program) */
 };
 
 struct go_type {
-	uint32_t name;       /* offset in strings */
-	uint8_t kind;        /* enum go_kind */
-	uint8_t flags;       /* enum go_type_flags */
-	uint16_t align;      /* bytes; 0 until complete */
-	uint64_t size;       /* bytes */
-	uint64_t count;      /* GO_ARRAY: elements */
-	uint32_t elem;       /* GO_ARRAY, GO_SLICE, GO_POINTER, GO_CHAN, GO_MAP: type index, else TYPE_NONE */
-	uint32_t key;        /* GO_MAP */
-	uint32_t first_field, n_fields; /* GO_STRUCT; also the words of string, slice, map header … where DWARF lists them */
+	uint32_t name;  /* offset in strings */
+	uint8_t kind;   /* enum go_kind */
+	uint8_t flags;  /* enum go_type_flags */
+	uint16_t align; /* bytes; 0 until complete */
+	uint64_t size;  /* bytes */
+	uint64_t count; /* GO_ARRAY: elements */
+	uint32_t elem;  /* GO_ARRAY, GO_SLICE, GO_POINTER, GO_CHAN, GO_MAP: type index, else TYPE_NONE */
+	uint32_t key;   /* GO_MAP */
+	/* GO_STRUCT; also the words of string, slice and interface where DWARF lists them */
+	uint32_t first_field, n_fields;
 	uint64_t runtime_type; /* link address or offset as DW_AT_go_runtime_type has it; 0 if none */
-	uint64_t die;        /* offset of its DIE in .debug_info; 0 for a made-up type */
+	uint64_t die;          /* offset of its DIE in .debug_info; 0 for a made-up type */
 };
 
 struct go_field {
-	uint32_t name; /* offset in strings */
-	uint32_t type; /* type index */
+	uint32_t name;   /* offset in strings */
+	uint32_t type;   /* type index */
 	uint64_t offset; /* bytes from the start of the struct */
 	uint8_t embedded;
 };

@@ -277,8 +277,9 @@ def check_accounting(summary: JSON) -> None:
     for row in summary["functions"]:
         assert row["entry_hits"] == sum(row[k] for k in ENTRY_PARTS), row
         assert row["return_hits"] == sum(row[k] for k in RETURN_PARTS), row
+    assert summary["reconciled"] is True, summary
     for key in ("entry_hits", "return_hits", *ENTRY_PARTS, *RETURN_PARTS):
-        assert summary[key] == sum(row[key] for row in summary["functions"]), key
+        assert summary["totals"][key] == sum(row[key] for row in summary["functions"]), key
 
 
 ERROR_LINE = re.compile(r"error: [^\n]+\n(hint: [^\n]+\n)*")

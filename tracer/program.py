@@ -140,7 +140,7 @@ class Compiler:
 
 def _failure(status: int, noise: str) -> TracerError:
     """What the child's end means. Its last line is "error: …", "hint: …" where it knew (see compile.py)."""
-    lines = noise.splitlines()
+    lines = [line for line in noise.splitlines() if line.strip()]
     hint = next((line[6:] for line in reversed(lines) if line.startswith("hint: ")), None)
     for line in reversed(lines):
         if line.startswith("error: "):

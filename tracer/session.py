@@ -37,9 +37,8 @@ from tracer.report import Messages, dry_run, plural
 from tracer.summary import Summary
 
 PROGRAM_FILE = "call.bpf.c"
-WAIT_SLICE_MS = 200  # how long the watcher stays in C; the end of a trace does not wait for it
+WAIT_SLICE_MS = 50  # how long the watcher stays in C before it looks whether the trace has ended
 COMMAND_POLL_S = 0.05  # only where the kernel has no pidfd
-COMMAND_LINGER_MS = 20  # its last words come before ours
 
 T = TypeVar("T")
 
@@ -196,6 +195,10 @@ class Collector:
         pointer = self._ffi.cast("struct plan *", plan.address)
         self._check(self._lib.collector_add_plan(self._collector, pointer, fd, out))
 
+    def try_bpf(self) -> None:
+        """Make a map and load a program, and forget them."""
+        self._check(self._lib.doctor_try(self._lib.DOCTOR_BPF))
+
     def cflags(self) -> list[str]:
         return text(self._ffi, self._lib.collector_cflags(self._collector)).split()
 
@@ -329,6 +332,7 @@ class _Trace:
         collector.add_plan(plan, self.binary.fd)
         if o.show_program:
             return self._show_program(collector)
+        self._check_privilege(collector)
         blob = beside(lambda: compiler.program(PROGRAM_FILE, collector.cflags()))
         self.watch.lap("compile")
         beside(lambda: collector.load(blob))
@@ -371,6 +375,18 @@ class _Trace:
         raise NothingToTraceError(
             f"{name} cannot be traced: {why}" + (f"; nor can {plural(more, 'other function')}" if more else "")
         )
+
+    def _check_privilege(self, collector: Collector) -> None:
+        """Before BCC gets to complain in its own way. Not by the user id: capabilities may do, and root may lack
+        them."""
+        try:
+            collector.try_bpf()
+        except TracerError as e:
+            message = f"the kernel does not let this user trace: {e.message}"
+            hint = (
+                "run it with sudo" if os.geteuid() else "root without CAP_BPF and CAP_PERFMON, or a locked down kernel?"
+            )
+            raise TracerError(message, hint=hint, code=e.code) from None
 
     def _show_program(self, collector: Collector) -> int:
         from tracer.program import assemble
@@ -419,7 +435,8 @@ class _Trace:
         collector.disable()
         beside(watcher.stop)
         if watcher.event == "failed":
-            problem = TracerError(f"writing the events failed: {collector.failure()}")
+            where = self.options.output if self.options.output not in (None, "-") else "standard output"
+            problem = TracerError(f"writing the events to {where} failed: {collector.failure()}")
         try:
             beside(collector.stop)
         except TracerError as e:

@@ -29,7 +29,7 @@ def test_no_such_file(tracer: Tracer) -> None:
 
 
 def test_a_folder(tracer: Tracer, tmp_path: Path) -> None:
-    check_error(tracer("-b", tmp_path, *DEMO), USAGE, r"director")
+    check_error(tracer("-b", tmp_path, *DEMO), USAGE, r"is a (folder|directory)")
 
 
 def test_unreadable_file(tracee: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:

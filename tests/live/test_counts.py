@@ -53,7 +53,7 @@ def count_exactly(
     return row
 
 
-@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids="-".join)
+@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids=["-".join(way) for way in WAYS])
 @pytest.mark.parametrize("version", ["1.15", "1.19", "1.26"])
 def test_growing_stacks(version: str, attach: str, buffer: str, counts: Callable[..., Path], tracer: Tracer) -> None:
     """Recursion in fresh goroutines: many calls go through morestack and back to the start."""
@@ -89,7 +89,7 @@ def test_a_million_calls_lose_none(counts: Callable[..., Path], tracer: Tracer) 
     count_exactly(tracer, counts(), "tight", 1_000_003, ("--no-results", "--buffer", "256M"))
 
 
-@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids="-".join)
+@pytest.mark.parametrize(("attach", "buffer"), WAYS, ids=["-".join(way) for way in WAYS])
 def test_loss_is_counted(attach: str, buffer: str, counts: Callable[..., Path], tracer: Tracer) -> None:
     """A buffer of one page cannot hold what comes: what is missing in the output stands in the accounting."""
     n = 200_003

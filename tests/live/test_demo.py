@@ -16,6 +16,9 @@ CALLS = 3
 SOURCE_LINES = (TRACEE / "main.go").read_text().splitlines()
 LINE = next(i for i, text in enumerate(SOURCE_LINES, 1) if text.startswith("func ebpfDemo"))
 
+# Go 1.17 writes no results of optimised functions into the debug information.
+WITHOUT_RESULTS = {"1.17"}
+
 # (mode, way of attaching, kind of buffer): all eight for one version, for the others four in which every pair
 # of two values occurs.
 PRODUCT = [(m, a, b) for m in ("default", "pie") for a in ("multi", "perf") for b in ("ring", "perf")]
@@ -42,7 +45,7 @@ def printed(stdout: str) -> list[dict[str, Any]]:
     return said
 
 
-@pytest.mark.parametrize(("version", "mode", "attach", "buffer"), CASES, ids="-".join)
+@pytest.mark.parametrize(("version", "mode", "attach", "buffer"), CASES, ids=["-".join(case) for case in CASES])
 def test_values(
     version: str,
     mode: str,
@@ -76,11 +79,17 @@ def test_values(
         {"name": "a2", "type": "bool"},
         {"name": "a3", "type": "float32"},
     ]
-    assert function["results"] == [
-        {"name": "r1", "type": "int64"},
-        {"name": "r2", "type": "int32"},
-        {"name": "r3", "type": "string"},
-    ]
+    if version in WITHOUT_RESULTS:
+        (warning,) = function["warnings"]
+        assert "leaves the results out" in warning
+        assert function["results"] == []
+    else:
+        assert function["warnings"] == []
+        assert function["results"] == [
+            {"name": "r1", "type": "int64"},
+            {"name": "r2", "type": "int32"},
+            {"name": "r3", "type": "string"},
+        ]
 
     calls = [e for e in events if e["type"] in ("call", "return")]
     assert len(calls) == 2 * CALLS
@@ -102,7 +111,8 @@ def test_values(
         else:
             opened = calls[i - 1]
             duration = event["ts"] - opened["ts"]
-            assert event == {"type": "return", **common, "duration_ns": duration, **truth, "notes": {}}
+            results = {} if version in WITHOUT_RESULTS else truth["results"]
+            assert event == {"type": "return", **common, "duration_ns": duration, "results": results, "notes": {}}
         assert event["ts"] > last
         last = event["ts"]
 

@@ -2,7 +2,7 @@
 """The command line: one module per verb, each with prepare_parser(parser) and run(args) -> int.
 
 `trace` is the verb where the first argument names none. Errors become exit codes here, in main(), and nowhere
-else.
+else. (No list() in this file: once the verb of that name is imported, the word means its module here.)
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def make_parser(verb: str) -> Parser:
 def split_verb(argv: Sequence[str]) -> tuple[str, list[str]]:
     """(verb, its arguments)."""
     if not argv or argv[0].startswith("-"):
-        return DEFAULT_VERB, list(argv)
+        return DEFAULT_VERB, [*argv]
     if argv[0] in VERBS:
-        return argv[0], list(argv[1:])
-    near = difflib.get_close_matches(argv[0], VERBS, n=1)
+        return argv[0], [*argv[1:]]
+    near = [] if "/" in argv[0] else difflib.get_close_matches(argv[0], VERBS, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "a program to trace is given with -b FILE, or after --"
     raise UsageError(f"unknown verb {argv[0]!r}", hint)
 
@@ -68,9 +68,9 @@ def split_verb(argv: Sequence[str]) -> tuple[str, list[str]]:
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
     """What stands before and after the first `--`; None without one."""
     if "--" not in argv:
-        return list(argv), None
-    at = list(argv).index("--")
-    return list(argv[:at]), list(argv[at + 1 :])
+        return [*argv], None
+    at = argv.index("--")
+    return [*argv[:at]], [*argv[at + 1 :]]
 
 
 def run(argv: Sequence[str]) -> int:

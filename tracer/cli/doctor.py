@@ -36,6 +36,7 @@ class Check:
     ok: bool
     detail: str  # why not, in the kernel's words; or what was found
     follows: str  # what a user notices; "" where all is well
+    tried: bool = True  # False: it takes root to find out
 
 
 # Name, what it is called, what follows where it is refused. In the order in which they are shown.
@@ -154,6 +155,8 @@ def _try_kernel(module: object, name: str, follows: str) -> Check:
     try:
         take(ffi, lib, lib.doctor_try(getattr(lib, "DOCTOR_" + name.upper())))
     except TracerError as e:
+        if e.code == "privilege":
+            return Check(name, False, "takes root to find out", "", tried=False)
         return Check(name, False, e.message, follows)
     return Check(name, True, "", "")
 
@@ -182,7 +185,8 @@ def _show(checks: list[Check], works: bool, why: str) -> None:
     }
     width = max(len(titles[c.name]) for c in checks)
     for c in checks:
-        line = f"{'yes' if c.ok else 'no ':<3}  {titles[c.name]:<{width}}"
+        answer = ("yes" if c.ok else "no") if c.tried else "?"
+        line = f"{answer:<3}  {titles[c.name]:<{width}}"
         if c.detail:
             line += f"  {c.detail}"
         sys.stdout.write(line.rstrip() + "\n")

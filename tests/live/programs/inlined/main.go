@@ -8,7 +8,10 @@ import (
 	"os"
 )
 
-func onlyInlined(a int) int { return a*2 + 1 }
+//go:noinline
+func called(a int) int { return a + 1 }
+
+func onlyInlined(a int) int { return called(a)*2 + called(a+3) }
 
 //go:noinline
 func ebpfDemo(a int) int { return onlyInlined(a) + 1 }
