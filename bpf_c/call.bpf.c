@@ -7,6 +7,7 @@
  * Compiled by BCC, which offers no subprograms, no global variables and reservations of constant size only; hence the macros.
  *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
  *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
+ *   -DWITHOUT_REGS, _FEW, _MANY  leave a variant out
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
  *                            where the verifier lets a program write the registers
@@ -44,6 +45,7 @@ BPF_ARRAY(sites, struct site, 1);
 BPF_ARRAY(steps, struct step_list, 1);
 BPF_PERCPU_ARRAY(counters, struct fn_counters, 1);
 BPF_HASH(pids, u32, u32, 1);
+BPF_PERCPU_ARRAY(goids, struct kept_goid, 1);
 
 #include "telemetry.h"
 #include "location.h"
@@ -237,17 +239,35 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	return 0;
 }
 
+/* Each takes the compiler a tenth of a second: only those are compiled that the plan needs. */
+#ifndef WITHOUT_REGS
 int call_regs(struct pt_regs *ctx)
 {
 	return call_hit(ctx, REGS);
 }
+#endif
 
+#ifndef WITHOUT_FEW
 int call_few(struct pt_regs *ctx)
 {
 	return call_hit(ctx, FEW);
 }
+#endif
 
+#ifndef WITHOUT_MANY
 int call_many(struct pt_regs *ctx)
 {
 	return call_hit(ctx, MANY);
+}
+#endif
+
+/* At runtime.goexit0: a goroutine ends, and its g may become another's. */
+int goroutine_exit(struct pt_regs *ctx)
+{
+	u32 zero = 0;
+	struct control *ctl = control.lookup(&zero);
+
+	if (ctl && ctl->enabled)
+		add(ctl->exits);
+	return 0;
 }

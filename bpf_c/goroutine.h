@@ -50,6 +50,42 @@ static __always_inline u16 read_curg(const struct site *site, u64 g, u64 *goid)
 	return REC_SYSTEM_STACK;
 }
 
+/* Mixed so that words of two writers do not add up to a valid entry. */
+static __always_inline u64 kept_check(u64 thread, u64 g, u64 goid, u64 exits)
+{
+	return thread * 0x9e3779b97f4a7c15ull ^ g * 0xc2b2ae3d27d4eb4full ^ goid * 0x165667b19e3779f9ull ^ exits;
+}
+
+/* The id of g. Reading it from the program's memory costs more than all else here but the event itself, so it is kept for the CPU's next
+ * hit: for as long as no goroutine of any traced program has ended, since only then a g can get another id. 0, or the helper's error. */
+static __always_inline int read_goid(const struct site *site, const struct control *ctl, u64 thread, u64 g, u64 *goid)
+{
+	u32 zero = 0;
+	u64 exits = *(volatile u64 *)&ctl->exits;
+	struct kept_goid *k = 0;
+	int error;
+
+	if (site->flags & SITE_KEEP_GOID) {
+		k = goids.lookup(&zero);
+		if (k && k->thread == thread && k->g == g && k->exits == exits) {
+			u64 id = *(volatile u64 *)&k->goid;
+			if (k->check == kept_check(thread, g, id, exits)) {
+				*goid = id;
+				return 0;
+			}
+		}
+	}
+	error = bpf_probe_read_user(goid, sizeof(*goid), (void *)(g + site->goid_off));
+	if (k && !error) {
+		k->thread = thread;
+		k->g = g;
+		k->goid = *goid;
+		k->exits = exits;
+		k->check = kept_check(thread, g, *goid, exits);
+	}
+	return error;
+}
+
 static __always_inline void read_goroutine(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
 					   struct record *r)
 {
@@ -68,7 +104,7 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	if (!g || !site->goid_off) {
 		flags = REC_NO_G;
 	} else {
-		error = bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off));
+		error = read_goid(site, ctl, (u64)r->pid << 32 | r->tid, g, &goid);
 		if (error) {
 			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 			flags = REC_NO_G;

@@ -70,6 +70,7 @@ enum g_source {
 enum site_flags {
 	SITE_CHECK_BRANCH = 1, /* the instruction is the stack check's JBE: a hit that will branch (CF or ZF) is a duplicate */
 	SITE_READ_STACK_HI = 2,/* returns are traced: g.stack.hi is wanted for pairing */
+	SITE_KEEP_GOID = 4,    /* the end of goroutines is watched (goroutine_exit): a goroutine id may be kept from hit to hit */
 };
 
 /* One per probe; the attach cookie is its index. */
@@ -153,8 +154,19 @@ struct control {
 	__u32 filter_pids; /* 1: only processes in the map `pids` */
 	__u64 max_calls;   /* 0: no limit */
 	__u64 calls;       /* calls let through so far, where max_calls is set */
+	__u64 exits;       /* goroutines that have ended: what was kept of them before is void */
 	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
 	__u32 reserved;
+};
+
+/* The goroutine that a CPU saw last (map `goids`, one entry a CPU). A program on a uprobe can be preempted while it writes this, so
+ * `check` tells whether the words belong together. */
+struct kept_goid {
+	__u64 thread; /* pid << 32 | tid */
+	__u64 g;
+	__u64 goid;
+	__u64 exits;  /* control.exits when it was read: a g is used again only after its goroutine has ended */
+	__u64 check;
 };
 
 /* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */

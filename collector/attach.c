@@ -64,6 +64,11 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 {
 	size_t n = 0;
 
+	if (variant == PROGRAM_GOEXIT) {
+		offsets[0] = p->plan->binary.goexit_off;
+		cookies[0] = 0;
+		return keeps_goids(p->plan);
+	}
 	for (uint32_t i = 0; i < p->plan->n_sites; i++) {
 		if ((int)site_variant(&p->plan->sites[i]) != variant)
 			continue;

@@ -34,6 +34,7 @@ struct site_ref {
 
 struct collector_maps { /* descriptors, -1 where there is none */
 	int sites, steps, counters, control, pids, telemetry, events;
+	int goids;
 	int scratch, blank; /* perf output only */
 };
 

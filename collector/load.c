@@ -25,7 +25,7 @@
 #define DATA_LIMIT 32768u   /* bytes of data of one record; a plan that may need more says what was left out */
 #define LOG_SIZE (1u << 20)
 
-static const char *const variant_names[PROGRAM_VARIANTS] = { "call_regs", "call_few", "call_many" };
+static const char *const variant_names[PROGRAM_VARIANTS] = { "call_regs", "call_few", "call_many", "goroutine_exit" };
 
 long bpf_call(int cmd, void *attr, size_t size)
 {
@@ -69,6 +69,14 @@ static uint32_t size_class(uint32_t n)
 	return size;
 }
 
+/* Can goroutine ids be kept from hit to hit? Where the end of goroutines is seen. TRACER_KEEP_GOID=0 reads them at each hit. */
+bool keeps_goids(const struct plan *plan)
+{
+	const char *env = getenv("TRACER_KEEP_GOID");
+
+	return plan->binary.goexit_off && plan->binary.has_g && !(env && !strcmp(env, "0"));
+}
+
 static void measure(struct collector *c, struct loader *l)
 {
 	uint32_t last = 0, chunk = 64, steps = FEW_STEPS;
@@ -91,6 +99,8 @@ static void measure(struct collector *c, struct loader *l)
 			while (steps < site->n_steps)
 				steps *= 2;
 	}
+	for (uint32_t i = 0; i < c->n_plans; i++)
+		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c->plans[i].plan);
 	l->data_max = size_class(last);
 	l->chunk_max = size_class(chunk);
 	l->steps_list = steps > STEPS_MAX ? STEPS_MAX : steps;
@@ -149,9 +159,11 @@ const char *collector_cflags(struct collector *c)
 		measure(c, l);
 		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING : BUFFER_PERF;
 		choose_features(c, l);
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s", l->data_max, l->chunk_max,
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s", l->data_max, l->chunk_max,
 			 l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "", l->perform_ret ? " -DPERFORM_RET" : "",
-			 l->sleepable ? " -DSLEEPABLE" : "");
+			 l->sleepable ? " -DSLEEPABLE" : "", l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
+			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
+			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY");
 	}
 	return l->cflags;
 }
@@ -199,6 +211,8 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		err = make_map(&m->pids, BPF_MAP_TYPE_HASH, "pids", 4, 4, PIDS_MAX);
 	if (!err)
 		err = make_map(&m->telemetry, BPF_MAP_TYPE_HASH, "telemetry", sizeof(struct telemetry_key), 8, TELEMETRY_MAX);
+	if (!err)
+		err = make_map(&m->goids, BPF_MAP_TYPE_PERCPU_ARRAY, "goids", 4, sizeof(struct kept_goid), 1);
 	if (!err && c->buffer == BUFFER_RING)
 		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, ring_size(c->options.buffer_size));
 	if (!err && c->buffer == BUFFER_PERF) {
@@ -218,7 +232,8 @@ static int map_by_name(const struct collector *c, const char *name)
 		int fd;
 	} v[] = { { "control", c->maps.control },   { "sites", c->maps.sites },	    { "steps", c->maps.steps },
 		  { "counters", c->maps.counters }, { "pids", c->maps.pids },	    { "telemetry", c->maps.telemetry },
-		  { "events", c->maps.events },	    { "scratch", c->maps.scratch }, { "blank", c->maps.blank } };
+		  { "events", c->maps.events },	    { "scratch", c->maps.scratch }, { "blank", c->maps.blank },
+		  { "goids", c->maps.goids } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -249,6 +264,9 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 		struct site site = { .fid = c->site_refs[i].fid, .n_steps = s->n_steps, .kind = s->kind, .flags = s->flags,
 				     .g_source = s->g_source, .goid_off = has_g ? bin->goid_off : 0, .m_off = bin->m_off,
 				     .curg_off = bin->curg_off, .tls_offset = bin->tls_offset };
+
+		if (keeps_goids(plan))
+			site.flags |= SITE_KEEP_GOID;
 
 		if (s->n_steps) {
 			memset(list, 0, l->steps_list * sizeof(*list));
@@ -504,7 +522,8 @@ const char *collector_load_report(struct collector *c)
 void collector_loader_destroy(struct collector *c)
 {
 	int *fds[] = { &c->maps.sites,	   &c->maps.steps,  &c->maps.counters, &c->maps.control, &c->maps.pids,
-		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank };
+		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank,
+		       &c->maps.goids };
 
 	collector_detach(c);
 	if (c->loader) {
@@ -532,10 +551,12 @@ void maps_set_enabled(struct collector *c, bool enabled)
 	if (c->maps.control < 0 || !c->loader)
 		return;
 	struct control now = c->loader->control;
-	/* `calls` is the kernel's: keep what it has counted */
+	/* these two are the kernel's: keep what it has counted */
 	struct control seen;
-	if (!bpf_lookup_elem(c->maps.control, &zero, &seen))
+	if (!bpf_lookup_elem(c->maps.control, &zero, &seen)) {
 		now.calls = seen.calls;
+		now.exits = seen.exits;
+	}
 	now.enabled = enabled;
 	bpf_update_elem(c->maps.control, &zero, &now, BPF_ANY);
 }

@@ -653,12 +653,44 @@ static struct err *type_die(struct dwarf_info *dw, const char *name, uint64_t *d
 	return NULL;
 }
 
+/* A pointer that the program does not use by itself has no DIE, but what it points to tells all of it. */
+static struct err *made_pointer(struct dwarf_info *dw, const char *name, struct type_table *types, uint32_t *ret)
+{
+	struct go_type t = { .kind = GO_POINTER,
+			     .flags = TYPE_COMPLETE,
+			     .align = kind_layout[GO_POINTER].align,
+			     .size = kind_layout[GO_POINTER].size,
+			     .key = TYPE_NONE };
+	size_t stars = strspn(name, "*");
+	uint64_t die;
+	struct err *err;
+
+	if (stars > NAME_NESTING_MAX)
+		return err_create(ERR_NOTFOUND, "%s: the debug information has no type '%s'", dw->elf->path, name);
+	err = type_die(dw, name + stars, &die);
+	if (!err)
+		err = dwarf_type_at(dw, die, types, &t.elem);
+	for (; stars && !err; stars--) {
+		err = type_table_intern(types, name + stars - 1, &t.name);
+		if (!err)
+			err = type_table_add(types, &t, ret);
+		if (!err)
+			t.elem = *ret;
+	}
+	return err;
+}
+
 struct err *dwarf_info_type(struct dwarf_info *dw, const char *name, struct type_table *types, uint32_t *type_ret)
 {
 	uint64_t die;
 	struct err *err = type_die(dw, name, &die);
 
-	return err ? err : dwarf_type_at(dw, die, types, type_ret);
+	if (!err)
+		return dwarf_type_at(dw, die, types, type_ret);
+	if (err->code != ERR_NOTFOUND || *name != '*')
+		return err;
+	err_destroy(err);
+	return made_pointer(dw, name, types, type_ret);
 }
 
 struct err *dwarf_info_field_offset(struct dwarf_info *dw, const char *type, const char *path, uint64_t *offset_ret)

@@ -78,6 +78,7 @@ struct plan_binary {
 	uint8_t pie, has_dwarf, has_g; /* has_g: the offsets below are known */
 	uint16_t goid_off, m_off, curg_off;
 	int32_t tls_offset;
+	uint64_t goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
 };
 
 struct plan {

@@ -11,7 +11,7 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 1
+#define PLAN_FORMAT 2
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
 #define ARRAYS 10
 

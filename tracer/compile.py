@@ -2,7 +2,7 @@
 """The compiler's process: `python -m tracer.compile`.
 
 Reads {"text": …, "cflags": […]} from standard input, lets BCC compile it, and writes the instructions of every
-function whose name starts with `call_` to standard output (program.pack). BCC is needed only here, and this
+program function to standard output (program.pack). BCC is needed only here, and this
 process ends at once: the tracer itself never holds LLVM.
 
 `--check` imports BCC and writes its version instead.
@@ -13,15 +13,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
 import signal
 import struct
 import sys
 from typing import Any, NoReturn
 
 from tracer.program import Function, pack
-
-_FUNCTION = re.compile(r"^\s*int\s+(call_\w+)\s*\(\s*struct\s+pt_regs\s*\*", re.MULTILINE)
 
 LD_IMM64 = 0x18  # BPF_LD | BPF_IMM | BPF_DW: two slots of 8 bytes
 # BCC reads all of /proc/kallsyms for each call of a helper with one of these names, to give old kernels
@@ -48,9 +45,11 @@ def load_bcc() -> Any:
     return bcc
 
 
-def function_names(text: str) -> list[str]:
-    """The program functions of a text, in order."""
-    return list(dict.fromkeys(_FUNCTION.findall(text)))
+def function_names(lib: Any, handle: Any) -> list[str]:
+    """The program functions that BCC compiled, in order: those that are not static."""
+    lib.bpf_function_name.restype = ctypes.c_char_p
+    lib.bpf_function_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return [lib.bpf_function_name(handle, i).decode() for i in range(lib.bpf_num_functions(handle))]
 
 
 def map_references(insns: bytes, names: dict[int, str]) -> tuple[tuple[int, str], ...]:
@@ -79,7 +78,7 @@ def compile_text(text: str, cflags: list[str]) -> list[Function]:
         for i in range(lib.bpf_num_tables(handle))
     }
     functions = []
-    for name in function_names(text):
+    for name in function_names(lib, handle):
         insns = module.dump_func(name)
         if not insns:
             raise ValueError(f"BCC made no instructions for {name}")
