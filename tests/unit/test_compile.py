@@ -177,7 +177,7 @@ def test_compile() -> None:
 @pytest.mark.parametrize("flags", [[], ["-DUSE_PERF"], ["-DLOG_LEVEL=2"], ["-DDATA_MAX=4096", "-DSTEPS_LIST=128"]])
 def test_compile_the_call_program(flags: list[str]) -> None:
     programs = unpack(Compiler().compile(assemble("call.bpf.c"), flags))
-    assert list(programs) == ["call_regs", "call_few", "call_many", "goroutine_exit"]
+    assert set(programs) == {"call_regs", "call_few", "call_many", "goroutine_exit"}
     names = {name for _, refs in programs.values() for _, name in refs}
     expected = {"control", "sites", "steps", "counters", "pids", "goids", "telemetry", "events"}
     assert names == expected | ({"scratch", "blank"} if "-DUSE_PERF" in flags else set())
@@ -186,7 +186,7 @@ def test_compile_the_call_program(flags: list[str]) -> None:
 @pytest.mark.usefixtures("bcc")
 def test_variants_are_left_out() -> None:
     programs = unpack(Compiler().compile(assemble("call.bpf.c"), ["-DWITHOUT_FEW", "-DWITHOUT_MANY"]))
-    assert list(programs) == ["call_regs", "goroutine_exit"]
+    assert set(programs) == {"call_regs", "goroutine_exit"}
 
 
 @pytest.mark.usefixtures("bcc")
