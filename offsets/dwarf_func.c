@@ -307,7 +307,13 @@ static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *en
 	if (!f->results_missing)
 		return err;
 	drop_results(f);
-	return dwarf_infer_results(dw, types, f);
+	err = dwarf_infer_results(dw, types, f);
+	if (err && err->code != ERR_NOMEM) {
+		/* A damaged caller is no reason to refuse this function. */
+		err_destroy(err);
+		return NULL;
+	}
+	return err;
 }
 
 struct err *dwarf_info_func(struct dwarf_info *dw, const char *name, uint64_t entry, struct type_table *types,

@@ -69,7 +69,9 @@ static struct err *add_var(struct plan_builder *b, const char *name, bool result
 	char made[32];
 	struct plan_var var = { .type = type };
 
-	if (!name || !*name || !strcmp(name, "_")) {
+	/* Go 1.22 and newer list unnamed parameters as ~p0; a result named _ is ~b0. */
+	bool made_up = name && name[0] == '~' && (name[1] == 'p' || name[1] == 'b') && name[2] >= '0' && name[2] <= '9';
+	if (!name || !*name || !strcmp(name, "_") || made_up) {
 		snprintf(made, sizeof(made), result ? "~r%u" : "_%u", n);
 		name = made;
 	}
