@@ -88,8 +88,8 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 }
 
 /* A call that nobody asked for is counted and left: 1. */
-static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl, struct fn_counters *n,
-				       u32 pid)
+static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
+				       struct fn_counters *n, u32 pid)
 {
 	if (ctl->filter_pids && !pids.lookup(&pid)) {
 		if (site->kind == SITE_ENTRY)

@@ -21,12 +21,12 @@ enum location_kind {
 	LOC_REGISTER = 1, /* index: in struct record.regs */
 	LOC_STACK = 2,    /* offset: bytes from the stack pointer at the hit */
 	LOC_CHUNK = 3,    /* index: the step that read the chunk; offset: bytes into what it read */
-	LOC_SP = 4,       /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
+	LOC_SP = 4, /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
 };
 
 /* Where one 8-byte word stands. */
 typedef struct location {
-	__u16 kind;  /* enum location_kind */
+	__u16 kind; /* enum location_kind */
 	__u16 index;
 	__s32 offset;
 } location_t;
@@ -41,21 +41,23 @@ typedef struct slice_location {
 
 enum step_op {
 	STEP_END = 0,
-	STEP_READ = 1,    /* read `len` bytes at (word of src.ptr) + off */
-	STEP_COUNTED = 2, /* read min(word of src.len * len, max) bytes at (word of src.ptr) + off; len is the element's size */
+	STEP_READ = 1, /* read `len` bytes at (word of src.ptr) + off */
+	/* read min(word of src.len * len, max) bytes at (word of src.ptr) + off; len is the element's size */
+	STEP_COUNTED = 2,
 };
 
 /* A nil pointer, a count of 0, and a step whose source chunk was not read are passed over: they leave no chunk. */
 struct step {
 	__u8 op;
 	__u8 reserved[3];
-	__u32 len;  /* bytes; of one element where counted */
-	__u32 max;  /* bytes, at most this is read */
-	__s32 off;  /* added to the pointer */
+	__u32 len; /* bytes; of one element where counted */
+	__u32 max; /* bytes, at most this is read */
+	__s32 off; /* added to the pointer */
 	slice_location_t src;
 };
 
-#define STEPS_MAX 128 /* of one site: what the verifier follows on every kernel tried (docs/design.md, "The step loop") */
+/* Of one site: what the verifier follows on every kernel tried (docs/design.md, "The step loop"). */
+#define STEPS_MAX 128
 
 /* ---- sites ----------------------------------------------------------------------------------------------- */
 
@@ -68,19 +70,22 @@ enum g_source {
 };
 
 enum site_flags {
-	SITE_CHECK_BRANCH = 1, /* the instruction is the stack check's JBE: a hit that will branch (CF or ZF) is a duplicate */
-	SITE_READ_STACK_HI = 2,/* returns are traced: g.stack.hi is wanted for pairing */
-	SITE_KEEP_GOID = 4,    /* the end of goroutines is watched (goroutine_exit): a goroutine id may be kept from hit to hit */
+	/* the instruction is the stack check's JBE: a hit that will branch (CF or ZF) is a duplicate */
+	SITE_CHECK_BRANCH = 1,
+	/* returns are traced: g.stack.hi is wanted for pairing */
+	SITE_READ_STACK_HI = 2,
+	/* the end of goroutines is watched (goroutine_exit): a goroutine id may be kept from hit to hit */
+	SITE_KEEP_GOID = 4,
 };
 
 /* One per probe; the attach cookie is its index. */
 struct site {
-	__u32 fid;        /* function: index of the counters */
-	__u32 steps;      /* index of its step list; meaningless with n_steps 0 */
+	__u32 fid;   /* function: index of the counters */
+	__u32 steps; /* index of its step list; meaningless with n_steps 0 */
 	__u16 n_steps;
-	__u8 kind;        /* enum site_kind */
-	__u8 flags;       /* enum site_flags */
-	__u8 g_source;    /* enum g_source */
+	__u8 kind;     /* enum site_kind */
+	__u8 flags;    /* enum site_flags */
+	__u8 g_source; /* enum g_source */
 	__u8 reserved;
 	__u16 goid_off;   /* offset of goid in runtime.g; 0: not known */
 	__u16 m_off;      /* offset of m in runtime.g */
@@ -98,18 +103,18 @@ enum record_flags {
 };
 
 struct record {
-	__u64 ts;       /* CLOCK_MONOTONIC, ns */
-	__u64 ip;       /* of the probed instruction; minus the site's link address: the load bias */
+	__u64 ts; /* CLOCK_MONOTONIC, ns */
+	__u64 ip; /* of the probed instruction; minus the site's link address: the load bias */
 	__u64 sp;
-	__u64 g;        /* address of runtime.g, 0 if it could not be found */
+	__u64 g; /* address of runtime.g, 0 if it could not be found */
 	__u64 goid;
 	__u64 stack_hi; /* g.stack.hi where SITE_READ_STACK_HI, else 0 */
 	__u32 pid, tid; /* pid: thread group */
 	__u32 site;
-	__u16 flags;    /* enum record_flags */
+	__u16 flags; /* enum record_flags */
 	__u16 reserved;
-	__u32 used;     /* bytes of `data` written: chunks, one after the other */
-	__u32 cursor;   /* the step loop's own state; meaningless to a reader */
+	__u32 used;   /* bytes of `data` written: chunks, one after the other */
+	__u32 cursor; /* the step loop's own state; meaningless to a reader */
 	__u64 regs[RECORD_REGS];
 	/* then: __u8 data[] */
 };
@@ -137,15 +142,15 @@ enum chunk_status {
 /* Per function and CPU, added up by user space. The accounting (docs/design.md, "Accounting") is made of these. */
 struct fn_counters {
 	__u64 entry_hits;
-	__u64 duplicates;   /* hits of the stack check that came again */
-	__u64 filtered;     /* calls of processes that are not asked for */
-	__u64 limited;      /* calls past --max-events */
-	__u64 calls_lost;   /* no room in the buffer */
+	__u64 duplicates; /* hits of the stack check that came again */
+	__u64 filtered;   /* calls of processes that are not asked for */
+	__u64 limited;    /* calls past --max-events */
+	__u64 calls_lost; /* no room in the buffer */
 	__u64 return_hits;
 	__u64 filtered_returns;
 	__u64 limited_returns;
 	__u64 returns_lost;
-	__u64 read_failures;/* chunks that are CHUNK_FAULT */
+	__u64 read_failures; /* chunks that are CHUNK_FAULT */
 };
 
 /* One entry, index 0. */
@@ -165,7 +170,7 @@ struct kept_goid {
 	__u64 thread; /* pid << 32 | tid */
 	__u64 g;
 	__u64 goid;
-	__u64 exits;  /* control.exits when it was read: a g is used again only after its goroutine has ended */
+	__u64 exits; /* control.exits when it was read: a g is used again only after its goroutine has ended */
 	__u64 check;
 };
 

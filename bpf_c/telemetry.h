@@ -12,12 +12,16 @@
 #if LOG_LEVEL >= 1
 #define log_debug(fmt, ...) bpf_trace_printk("gopherscope: " fmt "\n", ##__VA_ARGS__)
 #else
-#define log_debug(fmt, ...) do { } while (0)
+#define log_debug(fmt, ...)                                                                                            \
+	do {                                                                                                           \
+	} while (0)
 #endif
 #if LOG_LEVEL >= 2
 #define log_trace(fmt, ...) bpf_trace_printk("gopherscope: " fmt "\n", ##__VA_ARGS__)
 #else
-#define log_trace(fmt, ...) do { } while (0)
+#define log_trace(fmt, ...)                                                                                            \
+	do {                                                                                                           \
+	} while (0)
 #endif
 
 BPF_HASH(telemetry, struct telemetry_key, u64, TELEMETRY_MAX);

@@ -56,11 +56,13 @@ static struct err *refused(const char *what)
 {
 	int error = errno;
 
-	return err_create(error == EPERM || error == EACCES ? ERR_PRIVILEGE : ERR_KERNEL, "%s: %s", what, strerror(error));
+	return err_create(error == EPERM || error == EACCES ? ERR_PRIVILEGE : ERR_KERNEL, "%s: %s", what,
+			  strerror(error));
 }
 
 /* The sites of one plan that use one variant: file offsets and cookies. */
-static size_t gather(const struct collector *c, const struct collector_plan *p, int variant, uint64_t *offsets, uint64_t *cookies)
+static size_t gather(const struct collector *c, const struct collector_plan *p, int variant, uint64_t *offsets,
+		     uint64_t *cookies)
 {
 	size_t n = 0;
 
@@ -79,10 +81,15 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 	return n;
 }
 
-static struct err *attach_multi(struct collector *c, int variant, const char *path, uint64_t *offsets, uint64_t *cookies, size_t n)
+static struct err *attach_multi(struct collector *c, int variant, const char *path, uint64_t *offsets,
+				uint64_t *cookies, size_t n)
 {
-	struct multi_attr attr = { .prog_fd = c->loader->programs[variant].fd, .attach_type = ATTACH_TYPE_UPROBE_MULTI,
-				   .path = (uintptr_t)path, .offsets = (uintptr_t)offsets, .cookies = (uintptr_t)cookies, .cnt = n };
+	struct multi_attr attr = { .prog_fd = c->loader->programs[variant].fd,
+				   .attach_type = ATTACH_TYPE_UPROBE_MULTI,
+				   .path = (uintptr_t)path,
+				   .offsets = (uintptr_t)offsets,
+				   .cookies = (uintptr_t)cookies,
+				   .cnt = n };
 	int fd = bpf_call(BPF_LINK_CREATE, &attr, sizeof(attr));
 
 	return fd < 0 ? refused("attaching a uprobe_multi link") : keep(&c->loader->links, &c->loader->n_links, fd);
@@ -101,14 +108,17 @@ static int uprobe_pmu(void)
 	return type;
 }
 
-static struct err *attach_perf(struct collector *c, int variant, const char *path, const uint64_t *offsets, const uint64_t *cookies, size_t n)
+static struct err *attach_perf(struct collector *c, int variant, const char *path, const uint64_t *offsets,
+			       const uint64_t *cookies, size_t n)
 {
 	int type = uprobe_pmu();
 
 	if (type < 0)
 		return err_create(ERR_KERNEL, "this kernel has no uprobes (%s is not there)", UPROBE_PMU_TYPE);
 	for (size_t i = 0; i < n; i++) {
-		struct perf_event_attr event = { .type = type, .size = sizeof(event), .config1 = (uintptr_t)path, .config2 = offsets[i] };
+		struct perf_event_attr event = {
+			.type = type, .size = sizeof(event), .config1 = (uintptr_t)path, .config2 = offsets[i]
+		};
 		/* every process, so a CPU must be named; the probe itself knows no CPU */
 		int fd = syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 		if (fd < 0)
@@ -147,8 +157,8 @@ static struct err *attach_plan(struct collector *c, const struct collector_plan 
 		size_t n = gather(c, p, v, offsets, cookies);
 		if (!n)
 			continue;
-		err = c->attach == ATTACH_MULTI ? attach_multi(c, v, path, offsets, cookies, n) :
-						  attach_perf(c, v, path, offsets, cookies, n);
+		err = c->attach == ATTACH_MULTI ? attach_multi(c, v, path, offsets, cookies, n)
+						: attach_perf(c, v, path, offsets, cookies, n);
 	}
 	return err ? err_wrap(err, "%s", plan_string(p->plan, p->plan->binary.path)) : NULL;
 }

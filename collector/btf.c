@@ -113,7 +113,8 @@ static bool index_types(struct btf_view *v)
 	return true;
 }
 
-static bool look_up(const struct btf_view *v, const char *type, const char *member, const char *inner, uint32_t *offset_ret)
+static bool look_up(const struct btf_view *v, const char *type, const char *member, const char *inner,
+		    uint32_t *offset_ret)
 {
 	for (uint32_t id = 1; id <= v->n; id++) {
 		const struct btf_type *t = type_by_id(v, id), *in;
@@ -134,18 +135,21 @@ static bool look_up(const struct btf_view *v, const char *type, const char *memb
 	return false;
 }
 
-bool btf_member_offset(const void *btf, size_t size, const char *type, const char *member, const char *inner, uint32_t *offset_ret)
+bool btf_member_offset(const void *btf, size_t size, const char *type, const char *member, const char *inner,
+		       uint32_t *offset_ret)
 {
 	const struct btf_header *h = btf;
 
 	if (size < sizeof(*h) || h->magic != BTF_MAGIC || h->hdr_len < sizeof(*h) || h->hdr_len > size)
 		return false;
 	size_t body = size - h->hdr_len;
-	if (h->type_off > body || h->type_len > body - h->type_off || h->str_off > body || h->str_len > body - h->str_off || !h->str_len ||
-	    h->type_off % 4 || h->hdr_len % 4)
+	if (h->type_off > body || h->type_len > body - h->type_off || h->str_off > body ||
+	    h->str_len > body - h->str_off || !h->str_len || h->type_off % 4 || h->hdr_len % 4)
 		return false;
-	struct btf_view v = { .types = (const uint8_t *)btf + h->hdr_len + h->type_off, .types_size = h->type_len,
-			      .strings = (const char *)btf + h->hdr_len + h->str_off, .strings_size = h->str_len };
+	struct btf_view v = { .types = (const uint8_t *)btf + h->hdr_len + h->type_off,
+			      .types_size = h->type_len,
+			      .strings = (const char *)btf + h->hdr_len + h->str_off,
+			      .strings_size = h->str_len };
 	bool found = !v.strings[v.strings_size - 1] && index_types(&v) && look_up(&v, type, member, inner, offset_ret);
 	free(v.offsets);
 	return found;

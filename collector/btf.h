@@ -11,6 +11,7 @@
 bool btf_fsbase_offset(uint32_t *offset_ret);
 
 /* The same over BTF bytes (tests): offset of `inner` in the struct that is member `member` of `type`. */
-bool btf_member_offset(const void *btf, size_t size, const char *type, const char *member, const char *inner, uint32_t *offset_ret);
+bool btf_member_offset(const void *btf, size_t size, const char *type, const char *member, const char *inner,
+		       uint32_t *offset_ret);
 
 #endif

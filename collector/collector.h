@@ -21,13 +21,13 @@ struct collector_options {
 	enum collector_buffer buffer;
 	enum collector_attach attach;
 	enum collector_format format;
-	uint64_t buffer_size;   /* bytes; rounded up to a power of two of pages */
-	uint64_t max_calls;     /* 0: no limit */
-	bool filter_pids;       /* only processes given by collector_allow_pid() */
-	bool color;             /* text: ANSI colours */
-	bool utc;               /* text: times of day in UTC instead of local time (tests) */
-	bool no_args, no_results, no_returns; /* what was asked: returns are not probed with no_returns */
-	int out_fd;             /* where events go; not closed by the collector */
+	uint64_t buffer_size;                  /* bytes; rounded up to a power of two of pages */
+	uint64_t max_calls;                    /* 0: no limit */
+	bool filter_pids;                      /* only processes given by collector_allow_pid() */
+	bool color;                            /* text: ANSI colours */
+	bool utc;                              /* text: times of day in UTC instead of local time (tests) */
+	bool no_args, no_results, no_returns;  /* what was asked: returns are not probed with no_returns */
+	int out_fd;                            /* where events go; not closed by the collector */
 	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */
 	const char *tracer_version;
 };
@@ -59,10 +59,10 @@ struct err *collector_start(struct collector *c);
 
 enum collector_event {
 	COLLECTOR_TIMEOUT = 0,
-	COLLECTOR_LIMIT,    /* max_calls reached and the open calls have returned */
-	COLLECTOR_CLOSED,   /* the reader of out_fd went away (EPIPE) */
-	COLLECTOR_FAILED,   /* writing failed (disk full …): collector_failure() says why */
-	COLLECTOR_EXITED,   /* every process given by collector_allow_pid() has ended */
+	COLLECTOR_LIMIT,  /* max_calls reached and the open calls have returned */
+	COLLECTOR_CLOSED, /* the reader of out_fd went away (EPIPE) */
+	COLLECTOR_FAILED, /* writing failed (disk full …): collector_failure() says why */
+	COLLECTOR_EXITED, /* every process given by collector_allow_pid() has ended */
 };
 
 /* Wait at most timeout_ms. Safe to call without Python's lock. */
@@ -79,21 +79,27 @@ struct collector_function_summary {
 	const char *name;
 	uint32_t fid;
 	uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
-	uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
+	uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns,
+		returns_lost;
 	uint64_t unwound; /* made-up returns */
 	uint64_t read_failures;
 };
 
 struct collector_summary {
 	double duration_s;
-	uint64_t lost;          /* calls_lost + returns_lost + misses */
-	uint64_t misses;        /* hits for which the kernel did not run the program */
-	bool reconciled;        /* the accounting holds for every function and in total */
+	uint64_t lost;                           /* calls_lost + returns_lost + misses */
+	uint64_t misses;                         /* hits for which the kernel did not run the program */
+	bool reconciled;                         /* the accounting holds for every function and in total */
 	struct collector_function_summary total; /* name NULL */
 	uint32_t n_functions;
 	const struct collector_function_summary *functions;
 	uint32_t n_telemetry;
-	const struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; } *telemetry;
+	const struct telemetry_count {
+		const char *file;
+		uint32_t line;
+		int32_t error;
+		uint64_t count;
+	} * telemetry;
 };
 
 /* Valid after collector_stop(), until destroy. */

@@ -95,6 +95,11 @@ static bool is_fault(const struct decoder *d, uint64_t addr)
 	return false;
 }
 
+static const char *fault_why(const struct decoder *d, uint64_t addr)
+{
+	return d->fault_why && addr ? d->fault_why(d->fault_arg, d->view->head->pid, addr) : "bad address";
+}
+
 /* ---- where the bytes of a value are ------------------------------------------------------------------------ */
 
 /* Either memory that a chunk holds (mem) or the pieces of a parameter. */
@@ -157,7 +162,7 @@ static bool read_chunk_piece(struct decoder *d, const struct plan_piece *piece, 
 	if (!v || v->status == CHUNK_FULL)
 		return missing(d, "unreadable", d->view->full ? "record full" : "not read");
 	if (v->status == CHUNK_FAULT)
-		return missing(d, "unreadable", "bad address");
+		return missing(d, "unreadable", fault_why(d, v->addr));
 	if (piece->at.offset < 0)
 		return missing(d, "unreadable", "no location");
 	offset += (uint64_t)piece->at.offset;
@@ -348,7 +353,7 @@ static void decode_string(struct decoder *d, const struct place *p)
 		return;
 	}
 	if (!addr || (!find_bytes(d->view, addr, &data, &n) && is_fault(d, addr))) {
-		d->ops->absent(d, "unreadable", "bad address");
+		d->ops->absent(d, "unreadable", fault_why(d, addr));
 		return;
 	}
 	if (n > len)
@@ -482,7 +487,7 @@ static void decode_slice(struct decoder *d, const struct place *p, const struct 
 		shown = 0;
 	} else if (elem->size) {
 		if (!find_bytes(d->view, addr, &items.mem, &items.n_mem) && is_fault(d, addr)) {
-			d->ops->absent(d, "unreadable", "bad address");
+			d->ops->absent(d, "unreadable", fault_why(d, addr));
 			return;
 		}
 		if (shown > items.n_mem / elem->size)
@@ -546,7 +551,7 @@ static void decode_target(struct decoder *d, uint64_t addr, uint32_t type, const
 		}
 		if (t->size && !find_bytes(d->view, addr, &target.mem, &target.n_mem)) {
 			if (is_fault(d, addr))
-				pointer_ends(d, "unreadable", "bad address");
+				pointer_ends(d, "unreadable", fault_why(d, addr));
 			else if (d->view->full)
 				pointer_ends(d, "unreadable", "record full");
 			else

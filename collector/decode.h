@@ -99,6 +99,10 @@ struct decoder {
 		uint32_t type, n_path; /* n_path: of the pointer or slice that led there */
 	} followed[NESTING_MAX + 1];
 
+	/* Why could the process not be read there? NULL: nobody knows better than that the address is bad. The answer is a constant. */
+	const char *(*fault_why)(void *arg, uint32_t pid, uint64_t addr);
+	void *fault_arg;
+
 	const char *word; /* why the last read failed */
 	char why[64];
 };

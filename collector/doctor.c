@@ -22,7 +22,7 @@
 #define PROG_FLAG_SLEEPABLE 16
 
 #define LOG_SIZE 65536
-#define COOKIE 0x60 /* any number that nothing else here is */
+#define COOKIE 0x60                  /* any number that nothing else here is */
 #define MEMLOCK_TRY_MAX (256u << 20) /* a limit above this is in nobody's way */
 
 /* The head of union bpf_attr's link_create, with what newer kernels put behind it. */
@@ -97,7 +97,7 @@ static struct err *read_counter(int map, uint64_t *value_ret)
 	return NULL;
 }
 
-#define INSN(op, dst, src, o, i) \
+#define INSN(op, dst, src, o, i)                                                                                       \
 	((struct bpf_insn){ .code = (op), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
 #define MOV_REG(dst, src) INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
 #define MOV_IMM(dst, imm) INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm)
@@ -125,8 +125,8 @@ static const char *verifier_words(char *log)
 	return line;
 }
 
-static struct err *load_program(uint32_t type, uint32_t attach_type, uint32_t flags, const struct bpf_insn *insns, size_t n,
-				int *fd_ret)
+static struct err *load_program(uint32_t type, uint32_t attach_type, uint32_t flags, const struct bpf_insn *insns,
+				size_t n, int *fd_ret)
 {
 	char *log _cleanup_free_ = calloc(1, LOG_SIZE);
 	union bpf_attr attr;
@@ -166,7 +166,7 @@ static struct err *load_program(uint32_t type, uint32_t attach_type, uint32_t fl
 }
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define LOAD_KPROBE(attach_type, flags, insns, fd_ret) \
+#define LOAD_KPROBE(attach_type, flags, insns, fd_ret)                                                                 \
 	load_program(BPF_PROG_TYPE_KPROBE, attach_type, flags, insns, LENGTH(insns), fd_ret)
 
 /* A program that puts 1, or with `cookie` its attach cookie, into entry 0 of an array of one u64. */
@@ -207,7 +207,8 @@ static struct err *find_target(char *path, size_t path_size, uint64_t *offset_re
 	if (!maps)
 		return err_create(ERR_IO, "/proc/self/maps: %s", strerror(errno));
 	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n", &start, &end, &offset, &name) != 3)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n", &start, &end, &offset, &name) !=
+		    3)
 			continue;
 		if (addr < start || addr >= end)
 			continue;

@@ -58,6 +58,10 @@ struct collector {
 	uint32_t ncpu;                /* possible CPUs: values of a per-CPU map (load.c) */
 	struct loader *loader;        /* load.c's own, NULL until it makes it */
 
+	/* For the writer's decoder (decode.h), from loading on: what it is told depends on how the programs read. */
+	const char *(*fault_why)(void *arg, uint32_t pid, uint64_t addr);
+	void *fault_arg;
+
 	struct queue *queue;
 	struct drain *drain;
 	struct processes *processes;

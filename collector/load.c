@@ -16,13 +16,14 @@
 #include "doctor.h"
 
 #define BLOB_MAGIC "GSPROG1"
-#define INSNS_MAX 1000000   /* the verifier's own limit */
+#define INSNS_MAX 1000000 /* the verifier's own limit */
 #define REFS_MAX 4096
 #define NAME_MAX_ 64
 #define PIDS_MAX 65536
 #define CPUS_MAX 8192 /* CONFIG_NR_CPUS of the largest kernels */
-#define SCRATCH_THREADS 16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
-#define DATA_LIMIT 32768u   /* bytes of data of one record; a plan that may need more says what was left out */
+#define SCRATCH_THREADS                                                                                                \
+	16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
+#define DATA_LIMIT 32768u /* bytes of data of one record; a plan that may need more says what was left out */
 #define LOG_SIZE (1u << 20)
 
 static const char *const variant_names[PROGRAM_VARIANTS] = { "call_regs", "call_few", "call_many", "goroutine_exit" };
@@ -145,7 +146,8 @@ static void choose_features(struct collector *c, struct loader *l)
 	const char *sleepable = getenv("TRACER_SLEEPABLE"), *ret = getenv("TRACER_PERFORM_RET");
 
 	l->perform_ret = has_returns(c) && !(ret && !strcmp(ret, "0")) && works(DOCTOR_CONTEXT_WRITE);
-	l->sleepable = sleepable && !strcmp(sleepable, "1") && c->options.attach != ATTACH_PERF && works(DOCTOR_SLEEPABLE);
+	l->sleepable =
+		sleepable && !strcmp(sleepable, "1") && c->options.attach != ATTACH_PERF && works(DOCTOR_SLEEPABLE);
 }
 
 const char *collector_cflags(struct collector *c)
@@ -157,11 +159,13 @@ const char *collector_cflags(struct collector *c)
 		return "";
 	if (!*l->cflags) {
 		measure(c, l);
-		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING : BUFFER_PERF;
+		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING
+												       : BUFFER_PERF;
 		choose_features(c, l);
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s", l->data_max, l->chunk_max,
-			 l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "", l->perform_ret ? " -DPERFORM_RET" : "",
-			 l->sleepable ? " -DSLEEPABLE" : "", l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s",
+			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
+			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
+			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
 			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY");
 	}
@@ -170,13 +174,14 @@ const char *collector_cflags(struct collector *c)
 
 /* ---- maps ---------------------------------------------------------------------------------------------------- */
 
-static struct err *make_map(int *fd_ret, enum bpf_map_type type, const char *name, uint32_t key, uint32_t value, uint32_t entries)
+static struct err *make_map(int *fd_ret, enum bpf_map_type type, const char *name, uint32_t key, uint32_t value,
+			    uint32_t entries)
 {
 	int fd = bcc_create_map(type, name, key, value, entries ? entries : 1, 0);
 
 	if (fd < 0)
-		return err_create(errno == EPERM ? ERR_PRIVILEGE : ERR_KERNEL, "map '%s' (%u entries of %u bytes): %s", name, entries,
-				  value, strerror(errno));
+		return err_create(errno == EPERM ? ERR_PRIVILEGE : ERR_KERNEL, "map '%s' (%u entries of %u bytes): %s",
+				  name, entries, value, strerror(errno));
 	*fd_ret = fd;
 	return NULL;
 }
@@ -206,11 +211,13 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 	if (!err)
 		err = make_map(&m->steps, BPF_MAP_TYPE_ARRAY, "steps", 4, list, n_lists);
 	if (!err)
-		err = make_map(&m->counters, BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct fn_counters), c->n_fids);
+		err = make_map(&m->counters, BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct fn_counters),
+			       c->n_fids);
 	if (!err)
 		err = make_map(&m->pids, BPF_MAP_TYPE_HASH, "pids", 4, 4, PIDS_MAX);
 	if (!err)
-		err = make_map(&m->telemetry, BPF_MAP_TYPE_HASH, "telemetry", sizeof(struct telemetry_key), 8, TELEMETRY_MAX);
+		err = make_map(&m->telemetry, BPF_MAP_TYPE_HASH, "telemetry", sizeof(struct telemetry_key), 8,
+			       TELEMETRY_MAX);
 	if (!err)
 		err = make_map(&m->goids, BPF_MAP_TYPE_PERCPU_ARRAY, "goids", 4, sizeof(struct kept_goid), 1);
 	if (!err && c->buffer == BUFFER_RING)
@@ -230,9 +237,9 @@ static int map_by_name(const struct collector *c, const char *name)
 	const struct {
 		const char *name;
 		int fd;
-	} v[] = { { "control", c->maps.control },   { "sites", c->maps.sites },	    { "steps", c->maps.steps },
-		  { "counters", c->maps.counters }, { "pids", c->maps.pids },	    { "telemetry", c->maps.telemetry },
-		  { "events", c->maps.events },	    { "scratch", c->maps.scratch }, { "blank", c->maps.blank },
+	} v[] = { { "control", c->maps.control },   { "sites", c->maps.sites },     { "steps", c->maps.steps },
+		  { "counters", c->maps.counters }, { "pids", c->maps.pids },       { "telemetry", c->maps.telemetry },
+		  { "events", c->maps.events },     { "scratch", c->maps.scratch }, { "blank", c->maps.blank },
 		  { "goids", c->maps.goids } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
@@ -261,9 +268,15 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 		const struct plan *plan = c->site_refs[i].plan->plan;
 		const struct plan_binary *bin = &plan->binary;
 		bool has_g = bin->has_g && (s->g_source != G_TLS || (bin->tls_offset && l->control.fsbase_off));
-		struct site site = { .fid = c->site_refs[i].fid, .n_steps = s->n_steps, .kind = s->kind, .flags = s->flags,
-				     .g_source = s->g_source, .goid_off = has_g ? bin->goid_off : 0, .m_off = bin->m_off,
-				     .curg_off = bin->curg_off, .tls_offset = bin->tls_offset };
+		struct site site = { .fid = c->site_refs[i].fid,
+				     .n_steps = s->n_steps,
+				     .kind = s->kind,
+				     .flags = s->flags,
+				     .g_source = s->g_source,
+				     .goid_off = has_g ? bin->goid_off : 0,
+				     .m_off = bin->m_off,
+				     .curg_off = bin->curg_off,
+				     .tls_offset = bin->tls_offset };
 
 		if (keeps_goids(plan))
 			site.flags |= SITE_KEEP_GOID;
@@ -409,8 +422,9 @@ static void add_report(struct loader *l, const char *name, size_t n_insns, const
 
 	if (processed)
 		sscanf(processed, "processed %llu", &seen);
-	snprintf(l->report + used, sizeof(l->report) - used, "%s%s: %zu instructions, the verifier followed %llu of 1000000", used ? "; " : "",
-		 name, n_insns, seen);
+	snprintf(l->report + used, sizeof(l->report) - used,
+		 "%s%s: %zu instructions, the verifier followed %llu of 1000000", used ? "; " : "", name, n_insns,
+		 seen);
 }
 
 static struct err *load_variant(struct collector *c, struct loader *l, int variant, uint32_t attach_type)
@@ -426,8 +440,10 @@ static struct err *load_variant(struct collector *c, struct loader *l, int varia
 	if (p->fd < 0) {
 		int error = errno;
 		if (error == EPERM && !*log)
-			return err_create(ERR_PRIVILEGE, "the kernel refuses to load BPF programs: %s", strerror(error));
-		return err_create(ERR_KERNEL, "program %s does not load: %s: %s", variant_names[variant], strerror(error), log_tail(log));
+			return err_create(ERR_PRIVILEGE, "the kernel refuses to load BPF programs: %s",
+					  strerror(error));
+		return err_create(ERR_KERNEL, "program %s does not load: %s: %s", variant_names[variant],
+				  strerror(error), log_tail(log));
 	}
 	add_report(l, variant_names[variant], p->n_insns, log);
 	return NULL;
@@ -521,9 +537,8 @@ const char *collector_load_report(struct collector *c)
 
 void collector_loader_destroy(struct collector *c)
 {
-	int *fds[] = { &c->maps.sites,	   &c->maps.steps,  &c->maps.counters, &c->maps.control, &c->maps.pids,
-		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank,
-		       &c->maps.goids };
+	int *fds[] = { &c->maps.sites,     &c->maps.steps,  &c->maps.counters, &c->maps.control, &c->maps.pids,
+		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank,   &c->maps.goids };
 
 	collector_detach(c);
 	if (c->loader) {
@@ -593,11 +608,13 @@ struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **co
 
 	if (!v)
 		return &err_nomem;
-	for (int more = c->maps.telemetry >= 0 ? bpf_get_first_key(c->maps.telemetry, &next, sizeof(next)) : -1; !more && n < TELEMETRY_MAX;
-	     more = bpf_get_next_key(c->maps.telemetry, &key, &next)) {
+	for (int more = c->maps.telemetry >= 0 ? bpf_get_first_key(c->maps.telemetry, &next, sizeof(next)) : -1;
+	     !more && n < TELEMETRY_MAX; more = bpf_get_next_key(c->maps.telemetry, &key, &next)) {
 		uint64_t count;
 		if (!bpf_lookup_elem(c->maps.telemetry, &next, &count))
-			v[n++] = (struct telemetry_count){ .file = file_name(next.file), .line = next.line, .error = next.error, .count = count };
+			v[n++] = (struct telemetry_count){
+				.file = file_name(next.file), .line = next.line, .error = next.error, .count = count
+			};
 		key = next;
 	}
 	*counts_ret = v;

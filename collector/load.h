@@ -14,22 +14,22 @@ enum program_variant { PROGRAM_REGS, PROGRAM_FEW, PROGRAM_MANY, PROGRAM_GOEXIT, 
 #define FEW_STEPS 4 /* as in bpf_c/call.bpf.c */
 
 struct loaded_program {
-	int fd;            /* -1: not needed, or not loaded */
+	int fd; /* -1: not needed, or not loaded */
 	size_t n_insns;
 	struct bpf_insn *insns;
-	uint32_t n_sites;  /* sites that use it */
+	uint32_t n_sites; /* sites that use it */
 };
 
 struct loader {
 	char cflags[256];
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
-	bool perform_ret, sleepable;                /* -DPERFORM_RET, -DSLEEPABLE */
+	bool perform_ret, sleepable;              /* -DPERFORM_RET, -DSLEEPABLE */
 	struct loaded_program programs[PROGRAM_VARIANTS];
 	char report[1024];
 	size_t n_links;
-	int *links;        /* descriptors of links */
+	int *links; /* descriptors of links */
 	size_t n_events;
-	int *events;       /* descriptors of perf events, where attached so */
+	int *events;            /* descriptors of perf events, where attached so */
 	struct control control; /* as last written; `enabled` is set by maps_set_enabled() */
 };
 

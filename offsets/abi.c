@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INT_REGS 9	/* amd64: RAX RBX RCX RDI RSI R8 R9 R10 R11 */
-#define FLOAT_REGS 15	/* amd64: X0–X14 */
+#define INT_REGS 9    /* amd64: RAX RBX RCX RDI RSI R8 R9 R10 R11 */
+#define FLOAT_REGS 15 /* amd64: X0–X14 */
 #define PTR_SIZE 8
-#define NESTING_MAX 64	/* structs in structs; Go's own compiler gives up far earlier on real code */
+#define NESTING_MAX 64       /* structs in structs; Go's own compiler gives up far earlier on real code */
 #define STACK_MAX (1u << 30) /* bytes of stack arguments: a frame larger than that does not link */
 
 struct assigner {
@@ -15,7 +15,7 @@ struct assigner {
 	struct abi_layout *out;
 	size_t cap_words;
 	uint32_t ints, floats; /* registers used so far */
-	uint64_t stack;	       /* bytes used so far */
+	uint64_t stack;        /* bytes used so far */
 };
 
 enum go_abi abi_of(int go_minor, bool abi0_symbol)
@@ -172,8 +172,8 @@ static struct err *assign_value(struct assigner *a, enum go_abi abi, uint32_t ty
 	return NULL;
 }
 
-struct err *abi_assign(const struct type_table *table, enum go_abi abi, const uint32_t *types, size_t n_params, size_t n_results,
-		       struct abi_layout *ret)
+struct err *abi_assign(const struct type_table *table, enum go_abi abi, const uint32_t *types, size_t n_params,
+		       size_t n_results, struct abi_layout *ret)
 {
 	struct abi_layout layout = { .n_values = n_params + n_results };
 	struct assigner a = { .table = table, .out = &layout };

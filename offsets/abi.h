@@ -13,14 +13,15 @@ enum go_abi { GO_ABI0 = 0, GO_ABI_INTERNAL = 1 };
 struct abi_word {
 	uint32_t offset, size; /* bytes within the value */
 	enum { ABI_INT_REG = 1, ABI_FLOAT_REG, ABI_STACK } where;
-	int32_t place;         /* INT_REG: index in the integer sequence (amd64: RAX RBX RCX RDI RSI R8–R11); FLOAT_REG: X0–X14; STACK:
+	int32_t place; /* INT_REG: index in the integer sequence (amd64: RAX RBX RCX RDI RSI R8–R11); FLOAT_REG: X0–X14; STACK:
 				* bytes from the stack pointer before the call instruction pushed the return address */
 };
 
 struct abi_value {
 	uint32_t type;
 	bool in_registers;
-	uint32_t first_word, n_words; /* a value on the stack has one word entry of its whole size; a zero-size value has none */
+	uint32_t first_word,
+		n_words; /* a value on the stack has one word entry of its whole size; a zero-size value has none */
 };
 
 struct abi_layout {
@@ -33,8 +34,8 @@ struct abi_layout {
 
 /* Assign `n_params` parameters (receiver first, dictionary where its version puts it) and `n_results` results.
  * types: complete entries of `table`. ERR_MALFORMED where a type is incomplete or sizes overflow. */
-struct err *abi_assign(const struct type_table *table, enum go_abi abi, const uint32_t *types, size_t n_params, size_t n_results,
-		       struct abi_layout *ret);
+struct err *abi_assign(const struct type_table *table, enum go_abi abi, const uint32_t *types, size_t n_params,
+		       size_t n_results, struct abi_layout *ret);
 void abi_layout_deinit(struct abi_layout *layout);
 
 /* ABIInternal came with Go 1.17 on amd64; assembly (NAME.abi0) keeps ABI0. */

@@ -253,7 +253,9 @@ static void write_plan_func(struct jout *out, const struct plan *p, const struct
 
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
 {
-	struct plan_options options = { .args = true, .results = true, .returns = true, .string_size = 256, .depth = 2, .elements = 64 };
+	struct plan_options options = {
+		.args = true, .results = true, .returns = true, .string_size = 256, .depth = 2, .elements = 64
+	};
 	const char *pattern;
 	struct plan *plan;
 

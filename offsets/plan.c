@@ -58,7 +58,9 @@ static bool is_generic(const char *name)
 /* The table entry of the dictionary that an instance of a generic function takes as a hidden parameter. */
 static struct err *dictionary_type(struct plan_builder *b, uint32_t *ret)
 {
-	struct go_type t = { .kind = GO_UINTPTR, .flags = TYPE_COMPLETE, .align = 8, .size = 8, .elem = TYPE_NONE, .key = TYPE_NONE };
+	struct go_type t = {
+		.kind = GO_UINTPTR, .flags = TYPE_COMPLETE, .align = 8, .size = 8, .elem = TYPE_NONE, .key = TYPE_NONE
+	};
 	struct err *err = intern(b, "uintptr", &t.name);
 
 	return err ? err : type_table_add(&b->plan->types, &t, ret);
@@ -97,8 +99,8 @@ static struct err *add_signature(struct plan_builder *b, struct plan_func *f, co
 
 /* Types of the call in ABI order: the parameters with a generic function's dictionary put in, then the results. *dict_ret is the
  * index of the dictionary, or SIZE_MAX. */
-static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, const char *name, uint32_t **ret, size_t *n_params_ret,
-			     size_t *dict_ret)
+static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, const char *name, uint32_t **ret,
+			     size_t *n_params_ret, size_t *dict_ret)
 {
 	bool generic = is_generic(name);
 	uint32_t *v = calloc(f->n_params + f->n_results + 1, sizeof(*v));
@@ -147,15 +149,17 @@ static int abi_index_of_dwarf(int reg)
 
 /* Hold the ABI's word against DWARF's location at the first instruction. DWARF's is used where they differ in registers; on the stack
  * the rule stands (old compilers describe parts of a value there as the whole). */
-static struct err *witness(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df, const struct dwarf_param *param,
-			   struct track_word *words, const struct abi_word *abi_words, size_t n)
+static struct err *witness(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df,
+			   const struct dwarf_param *param, struct track_word *words, const struct abi_word *abi_words,
+			   size_t n)
 {
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 	size_t n_pieces = 0;
 
 	if (!param->has_location || param->type >= b->plan->types.n)
 		return NULL;
-	struct err *err = dwarf_info_location(b->dwarf, df, param->die, b->plan->types.v[param->type].size, f->entry, pieces, &n_pieces);
+	struct err *err = dwarf_info_location(b->dwarf, df, param->die, b->plan->types.v[param->type].size, f->entry,
+					      pieces, &n_pieces);
 	if (err) {
 		/* A witness that says nothing is no contradiction. */
 		bool memory = err->code == ERR_NOMEM;
@@ -166,7 +170,8 @@ static struct err *witness(struct plan_builder *b, struct plan_func *f, const st
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < n_pieces; k++) {
 			const struct dwarf_piece *p = &pieces[k];
-			if (p->place != DWARF_PLACE_REG || p->offset != abi_words[i].offset || p->size != abi_words[i].size)
+			if (p->place != DWARF_PLACE_REG || p->offset != abi_words[i].offset ||
+			    p->size != abi_words[i].size)
 				continue;
 			bool is_float = p->reg >= DWARF_XMM0;
 			int place = is_float ? p->reg - DWARF_XMM0 : abi_index_of_dwarf(p->reg);
@@ -177,7 +182,9 @@ static struct err *witness(struct plan_builder *b, struct plan_func *f, const st
 			words[i].on_stack = false;
 			words[i].in_float = is_float;
 			words[i].place = place;
-			err = plan_warn(b, f, "%s: the calling convention and the debug information differ at the entry; the latter is used",
+			err = plan_warn(b, f,
+					"%s: the calling convention and the debug information differ at the entry; the "
+					"latter is used",
 					param->name);
 			if (err)
 				return err;
@@ -223,8 +230,8 @@ struct entry_words {
 };
 
 /* The words of the parameters at the first instruction. */
-static struct err *entry_words(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df, const struct abi_layout *abi,
-			       size_t n_params, size_t dict, struct entry_words *out)
+static struct err *entry_words(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df,
+			       const struct abi_layout *abi, size_t n_params, size_t dict, struct entry_words *out)
 {
 	size_t param = 0, die = 0;
 
@@ -244,13 +251,14 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 								  .on_stack = w->where == ABI_STACK,
 								  .in_float = w->where == ABI_FLOAT_REG,
 								  .place = w->place };
-			out->site[out->n++] = (struct site_word){ .value = param, .offset = w->offset, .size = w->size };
+			out->site[out->n++] =
+				(struct site_word){ .value = param, .offset = w->offset, .size = w->size };
 		}
 		while (die < df->n_params && df->params[die].result)
 			die++;
 		if (die < df->n_params && f->abi == GO_ABI_INTERNAL) {
-			struct err *err = witness(b, f, df, &df->params[die], out->track + first, abi->words + v->first_word,
-						  out->n - first);
+			struct err *err = witness(b, f, df, &df->params[die], out->track + first,
+						  abi->words + v->first_word, out->n - first);
 			if (err)
 				return err;
 		}
@@ -306,11 +314,16 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 	return NULL;
 }
 
-static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct insn *in, uint8_t kind, uint8_t flags,
-			    uint32_t frame)
+static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct insn *in, uint8_t kind,
+			    uint8_t flags, uint32_t frame)
 {
-	struct plan_site site = { .addr = in->addr, .kind = kind, .flags = flags, .emulated = in->emulated, .frame = frame,
-				  .first_step = b->plan->n_steps, .first_value = b->plan->n_values };
+	struct plan_site site = { .addr = in->addr,
+				  .kind = kind,
+				  .flags = flags,
+				  .emulated = in->emulated,
+				  .frame = frame,
+				  .first_step = b->plan->n_steps,
+				  .first_value = b->plan->n_values };
 	struct err *err = elf_file_offset(b->program->elf, in->addr, &site.file_off);
 
 	if (err)
@@ -327,8 +340,8 @@ static struct err *add_site(struct plan_builder *b, const struct plan_func *f, c
 
 /* ---- the returns -------------------------------------------------------------------------------------------- */
 
-static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code, const struct abi_layout *abi,
-			       size_t n_params)
+static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,
+			       const struct abi_layout *abi, size_t n_params)
 {
 	struct site_word *words _cleanup_free_ = NULL;
 	struct err *err = NULL;
@@ -380,8 +393,9 @@ static struct err *refuse(struct plan_builder *b, struct plan_func *f, const cha
 }
 
 /* Signature and layout, where there is debug information for this function. Without it: has_types 0 and a warning. */
-static struct err *read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func, struct dwarf_func **df_ret,
-				  struct abi_layout *abi_ret, size_t *n_params_ret, size_t *dict_ret)
+static struct err *read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
+				  struct dwarf_func **df_ret, struct abi_layout *abi_ret, size_t *n_params_ret,
+				  size_t *dict_ret)
 {
 	struct dwarf_func *df = NULL;
 	uint32_t *types _cleanup_free_ = NULL;
@@ -394,15 +408,18 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 	if (err) {
 		if (err->code == ERR_NOMEM)
 			return err;
-		struct err *w = err->code == ERR_NOTFOUND || err->code == ERR_INLINED ?
-					plan_warn(b, f, "no debug information for this function: its arguments and results are not known") :
-					plan_warn(b, f, "debug information: %s", err->msg);
+		struct err *w = err->code == ERR_NOTFOUND || err->code == ERR_INLINED
+					? plan_warn(b, f,
+						    "no debug information for this function: its arguments and results "
+						    "are not known")
+					: plan_warn(b, f, "debug information: %s", err->msg);
 		err_destroy(err);
 		return w;
 	}
 	err = add_signature(b, f, df);
 	if (!err && df->results_missing)
-		err = plan_warn(b, f, "the debug information of this Go version leaves the results out: they may be missing");
+		err = plan_warn(b, f,
+				"the debug information of this Go version leaves the results out: they may be missing");
 	else if (!err && df->results_inferred)
 		err = plan_warn(b, f, "results were inferred from a caller: names and named types may differ");
 	if (!err)
@@ -425,8 +442,8 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 	return NULL;
 }
 
-static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const struct code *code, const struct dwarf_func *df,
-			      const struct abi_layout *abi, size_t n_params, size_t dict)
+static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const struct code *code,
+			      const struct dwarf_func *df, const struct abi_layout *abi, size_t n_params, size_t dict)
 {
 	struct entry_words *words _cleanup_free_ = calloc(1, sizeof(*words));
 	struct entry_site site;
@@ -444,9 +461,10 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 		return err;
 	if (!found)
 		return refuse(b, f,
-			      code->entry_is_target && !b->options->returns ?
-				      "its first instruction is a loop's head: without its returns a call cannot be told from a turn of the loop" :
-				      "no instruction of it is executed exactly once a call");
+			      code->entry_is_target && !b->options->returns
+				      ? "its first instruction is a loop's head: without its returns a call cannot be "
+					"told from a turn of the loop"
+				      : "no instruction of it is executed exactly once a call");
 	const struct insn *in = &code->insns[site.insn];
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
@@ -463,7 +481,9 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 
 static struct err *plan_function(struct plan_builder *b, const struct func *func)
 {
-	struct plan_func f = { .entry = func->entry, .end = func->end, .abi = abi_of(b->plan->binary.go_minor, func->abi0) };
+	struct plan_func f = { .entry = func->entry,
+			       .end = func->end,
+			       .abi = abi_of(b->plan->binary.go_minor, func->abi0) };
 	struct abi_layout abi = {};
 	struct dwarf_func *df = NULL;
 	struct code *code = NULL;
@@ -521,16 +541,17 @@ static struct err *nothing_matches(struct plan_builder *b, const char *pattern)
 			dwarf_func_destroy(df);
 			if (err && err->code == ERR_INLINED) {
 				err_destroy(err);
-				return err_create(ERR_INLINED,
-						  "function '%s' exists in %s only as inlined copies, which cannot be probed"
-						  "; hint: build it with //go:noinline, or trace a function that calls it",
-						  pattern, program->elf->path);
+				return err_create(
+					ERR_INLINED,
+					"function '%s' exists in %s only as inlined copies, which cannot be probed"
+					"; hint: build it with //go:noinline, or trace a function that calls it",
+					pattern, program->elf->path);
 			}
 		}
 		err_destroy(err);
 		if (func_table_suggest(program->funcs, pattern, near, 3))
-			return err_create(ERR_NOTFOUND, "function '%s' not found in %s; hint: did you mean '%s'?", pattern,
-					  program->elf->path, near[0]);
+			return err_create(ERR_NOTFOUND, "function '%s' not found in %s; hint: did you mean '%s'?",
+					  pattern, program->elf->path, near[0]);
 	}
 	return err_create(ERR_NOTFOUND, "no function matches '%s' in %s", pattern, program->elf->path);
 }
@@ -548,7 +569,8 @@ static void drop_wrappers(struct plan_builder *b, const struct func **v, size_t 
 
 		for (size_t c = 0; code && c < code->n; c++)
 			for (size_t s = 0; s < k && s < 8; s++)
-				if (same[s] != v[i] && (code->insns[c].cls == INSN_CALL || code->insns[c].cls == INSN_JMP) &&
+				if (same[s] != v[i] &&
+				    (code->insns[c].cls == INSN_CALL || code->insns[c].cls == INSN_JMP) &&
 				    code->insns[c].target == same[s]->entry)
 					wrapper = true;
 		code_destroy(code);
@@ -560,8 +582,9 @@ static void drop_wrappers(struct plan_builder *b, const struct func **v, size_t 
 	}
 }
 
-static struct err *select_functions(struct plan_builder *b, const char *const *patterns, size_t n_patterns, const char *const *excludes,
-				    size_t n_excludes, const struct func ***ret, size_t *n_ret)
+static struct err *select_functions(struct plan_builder *b, const char *const *patterns, size_t n_patterns,
+				    const char *const *excludes, size_t n_excludes, const struct func ***ret,
+				    size_t *n_ret)
 {
 	const struct func_table *t = b->program->funcs;
 	uint8_t *take _cleanup_free_ = calloc(t->n ? t->n : 1, 1);
@@ -594,8 +617,10 @@ static struct err *select_functions(struct plan_builder *b, const char *const *p
 	if (!n)
 		return err_create(ERR_NOTFOUND, "every function that matches is excluded");
 	if (n > FUNCS_MAX)
-		return err_create(ERR_USAGE, "%zu functions match, at most %d can be traced at once; hint: ask for a narrower pattern", n,
-				  FUNCS_MAX);
+		return err_create(
+			ERR_USAGE,
+			"%zu functions match, at most %d can be traced at once; hint: ask for a narrower pattern", n,
+			FUNCS_MAX);
 	const struct func **v = calloc(n, sizeof(*v));
 	if (!v)
 		return &err_nomem;
@@ -651,7 +676,8 @@ static struct err *find_goexit(struct plan_builder *b)
 		err = entry_candidates(code, &cand, &n);
 	for (size_t i = 0; i < n && !err && !b->plan->binary.goexit_off; i++)
 		if (code->insns[cand[i].insn].emulated)
-			err = elf_file_offset(b->program->elf, code->insns[cand[i].insn].addr, &b->plan->binary.goexit_off);
+			err = elf_file_offset(b->program->elf, code->insns[cand[i].insn].addr,
+					      &b->plan->binary.goexit_off);
 	code_destroy(code);
 	if (err && err->code != ERR_NOMEM) {
 		err_destroy(err);
@@ -699,8 +725,9 @@ static struct err *read_binary(struct plan_builder *b)
 	return read_runtime(b, dw);
 }
 
-struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns, const char *const *excludes,
-			size_t n_excludes, const struct plan_options *options, struct plan **ret)
+struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
+			const char *const *excludes, size_t n_excludes, const struct plan_options *options,
+			struct plan **ret)
 {
 	struct plan_builder b = { .program = program, .options = options };
 	const struct func **funcs _cleanup_free_ = NULL;

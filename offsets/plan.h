@@ -16,58 +16,60 @@
 /* Why a piece of a value is not readable at its site. */
 enum plan_reason {
 	PLAN_OK = 0,
-	PLAN_IN_FLOAT_REG,  /* detail: X register number: `unreadable: in xmm3` */
-	PLAN_CLOBBERED,     /* its register was overwritten before the site */
-	PLAN_NOT_DECODED,   /* type of a kind that is not decoded */
-	PLAN_TOO_LARGE,     /* more than the record holds */
+	PLAN_IN_FLOAT_REG, /* detail: X register number: `unreadable: in xmm3` */
+	PLAN_CLOBBERED,    /* its register was overwritten before the site */
+	PLAN_NOT_DECODED,  /* type of a kind that is not decoded */
+	PLAN_TOO_LARGE,    /* more than the record holds */
 };
 
 /* Part of a value: bytes [offset, offset+size) of its Go memory layout. */
 struct plan_piece {
 	uint32_t offset, size;
-	location_t at;     /* LOC_REGISTER · LOC_CHUNK · LOC_NONE */
-	uint16_t reason;   /* enum plan_reason, where LOC_NONE */
+	location_t at;   /* LOC_REGISTER · LOC_CHUNK · LOC_NONE */
+	uint16_t reason; /* enum plan_reason, where LOC_NONE */
 	uint16_t detail;
 };
 
 /* A parameter or a result as one site sees it. Pieces are in order of offset and cover the value, holes of padding left out. */
 struct plan_value {
-	uint32_t name;       /* offset in the plan's strings ("_0", "~r0" are already made) */
-	uint32_t type;       /* index of the type */
+	uint32_t name; /* offset in the plan's strings ("_0", "~r0" are already made) */
+	uint32_t type; /* index of the type */
 	uint32_t first_piece, n_pieces;
 };
 
 struct plan_site {
-	uint64_t addr;       /* link address */
-	uint64_t file_off;   /* what the kernel wants */
-	uint8_t kind;        /* enum site_kind */
-	uint8_t flags;       /* enum site_flags */
-	uint8_t g_source;    /* enum g_source */
-	uint8_t emulated;    /* the kernel emulates the instruction: the cheap class */
-	uint32_t insn;       /* string: "push", "jbe", "call", "ret" … */
+	uint64_t addr;     /* link address */
+	uint64_t file_off; /* what the kernel wants */
+	uint8_t kind;      /* enum site_kind */
+	uint8_t flags;     /* enum site_flags */
+	uint8_t g_source;  /* enum g_source */
+	uint8_t emulated;  /* the kernel emulates the instruction: the cheap class */
+	uint32_t insn;     /* string: "push", "jbe", "call", "ret" … */
 	uint32_t first_step, n_steps;
 	uint32_t first_value, n_values; /* parameters at an entry, results at a return */
-	uint32_t data_max;   /* bytes of record data in the worst case, chunk heads included; may exceed what a record can hold */
-	uint32_t frame;      /* bytes from the stack pointer at the hit up to the return address: 0 before the prologue's push and at RET */
+	uint32_t
+		data_max; /* bytes of record data in the worst case, chunk heads included; may exceed what a record can hold */
+	uint32_t
+		frame; /* bytes from the stack pointer at the hit up to the return address: 0 before the prologue's push and at RET */
 };
 
 struct plan_func {
 	uint32_t name, file; /* strings; file "" if unknown */
 	uint32_t line;
-	uint8_t abi;         /* enum go_abi */
-	uint8_t has_types;   /* parameters and results are known (DWARF was there and was asked) */
+	uint8_t abi;           /* enum go_abi */
+	uint8_t has_types;     /* parameters and results are known (DWARF was there and was asked) */
 	uint8_t can_duplicate; /* a hit whose call is already open is a duplicate (entry is a loop's head) */
 	uint8_t reserved;
-	uint64_t entry, end; /* link addresses */
+	uint64_t entry, end;                /* link addresses */
 	uint32_t first_site, n_sites;       /* the entry site first, then returns */
 	uint32_t first_warning, n_warnings; /* in warnings: string offsets */
-	uint32_t refused;    /* string: why it cannot be probed; 0 if it can. Then n_sites is 0 */
+	uint32_t refused;                   /* string: why it cannot be probed; 0 if it can. Then n_sites is 0 */
 	/* the signature, independent of sites */
-	uint32_t first_param, n_params;     /* in signature */
-	uint32_t first_result, n_results;   /* in signature */
+	uint32_t first_param, n_params;   /* in signature */
+	uint32_t first_result, n_results; /* in signature */
 };
 
-struct plan_var { /* one parameter or result of a signature */
+struct plan_var {            /* one parameter or result of a signature */
 	uint32_t name, type; /* string; type index */
 };
 
@@ -78,7 +80,8 @@ struct plan_binary {
 	uint8_t pie, has_dwarf, has_g; /* has_g: the offsets below are known */
 	uint16_t goid_off, m_off, curg_off;
 	int32_t tls_offset;
-	uint64_t goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
+	uint64_t
+		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
 };
 
 struct plan {
@@ -95,11 +98,11 @@ struct plan {
 };
 
 struct plan_options {
-	bool args, results;      /* read arguments; read results */
-	bool returns;            /* probe returns (durations, results) */
-	uint32_t string_size;    /* bytes, most that is read of a string */
-	uint32_t depth;          /* pointer hops */
-	uint32_t elements;       /* of a slice, array or map */
+	bool args, results;   /* read arguments; read results */
+	bool returns;         /* probe returns (durations, results) */
+	uint32_t string_size; /* bytes, most that is read of a string */
+	uint32_t depth;       /* pointer hops */
+	uint32_t elements;    /* of a slice, array or map */
 };
 
 /* A binary, opened: its files and tables, made when first asked for. */
@@ -117,15 +120,16 @@ struct err *program_dwarf(struct program *program, struct dwarf_info **ret); /* 
 /* Plan the functions that match any of `patterns` and none of `excludes`. A function that cannot be probed is in the plan with
  * `refused` set. ERR_NOTFOUND where nothing matches (the message names the nearest), ERR_INLINED, ERR_NO_DWARF where values are asked
  * and there is no debug information. */
-struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns, const char *const *excludes,
-			size_t n_excludes, const struct plan_options *options, struct plan **ret);
+struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
+			const char *const *excludes, size_t n_excludes, const struct plan_options *options,
+			struct plan **ret);
 void plan_destroy(struct plan *plan);
 
 /* Keep a plan in a file and read it back (plan_io.c). Reading checks every index, size and string; ERR_MALFORMED says which is wrong. */
 struct err *plan_write(const struct plan *plan, const char *path);
 struct err *plan_read(const char *path, struct plan **ret);
 struct err *plan_write_fd(const struct plan *plan, int fd); /* at the current offset */
-struct err *plan_read_fd(int fd, struct plan **ret);         /* from the current offset to the end of the file */
+struct err *plan_read_fd(int fd, struct plan **ret);        /* from the current offset to the end of the file */
 struct err *plan_check(const struct plan *plan);
 
 static inline const char *plan_string(const struct plan *plan, uint32_t offset)

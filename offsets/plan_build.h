@@ -17,27 +17,29 @@ struct plan_builder {
 
 struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item);
 
-#define plan_append(b, field, value)                                                                            \
-	({                                                                                                      \
-		struct err *append_err_ =                                                                       \
-			plan_grow(&(b)->plan->field, &(b)->cap_##field, (b)->plan->n_##field, sizeof(*(b)->plan->field)); \
-		if (!append_err_)                                                                               \
-			(b)->plan->field[(b)->plan->n_##field++] = (value);                                     \
-		append_err_;                                                                                    \
+#define plan_append(b, field, value)                                                                                   \
+	({                                                                                                             \
+		struct err *append_err_ = plan_grow(&(b)->plan->field, &(b)->cap_##field, (b)->plan->n_##field,        \
+						    sizeof(*(b)->plan->field));                                        \
+		if (!append_err_)                                                                                      \
+			(b)->plan->field[(b)->plan->n_##field++] = (value);                                            \
+		append_err_;                                                                                           \
 	})
 
-struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Where a word of a value stands at a site, before steps are made. */
 struct site_word {
 	uint32_t value;        /* index among the site's values */
 	uint32_t offset, size; /* bytes within the value */
 	enum { WORD_REG, WORD_STACK, WORD_LOST } where;
-	int64_t place;         /* REG: index in struct record.regs; STACK: bytes from the stack pointer at the site */
+	int64_t place;           /* REG: index in struct record.regs; STACK: bytes from the stack pointer at the site */
 	uint16_t reason, detail; /* LOST: enum plan_reason */
 };
 
 /* Values, pieces and steps of one site (already appended to the plan's sites, as the last). `words` in order of value and offset. */
-struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t n_vars, struct site_word *words, size_t n_words);
+struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t n_vars, struct site_word *words,
+			    size_t n_words);
 
 #endif

@@ -18,7 +18,7 @@
 struct plan_head {
 	char magic[8];
 	uint32_t format;
-	uint32_t item[ARRAYS];	/* bytes of one element */
+	uint32_t item[ARRAYS]; /* bytes of one element */
 	uint64_t count[ARRAYS];
 	uint32_t binary_size;
 };
@@ -132,8 +132,9 @@ struct err *plan_read_fd(int fd, struct plan **ret)
 	if (at < 0)
 		at = 0;
 	uint64_t left = st.st_size > at ? st.st_size - at : 0;
-	bool ok = left <= PLAN_FILE_MAX && read_all(fd, &head, sizeof(head)) && !memcmp(head.magic, want.magic, sizeof(head.magic)) &&
-		  head.format == want.format && head.binary_size == want.binary_size && !memcmp(head.item, want.item, sizeof(head.item));
+	bool ok = left <= PLAN_FILE_MAX && read_all(fd, &head, sizeof(head)) &&
+		  !memcmp(head.magic, want.magic, sizeof(head.magic)) && head.format == want.format &&
+		  head.binary_size == want.binary_size && !memcmp(head.item, want.item, sizeof(head.item));
 	for (size_t i = 0; i < ARRAYS && ok; i++) {
 		ok = head.count[i] <= PLAN_FILE_MAX;
 		if (ok)
@@ -195,8 +196,9 @@ static const char *check_types(const struct plan *p)
 		return "strings";
 	for (size_t i = 0; i < p->types.n; i++) {
 		const struct go_type *t = &p->types.v[i];
-		if (!string_ok(p, t->name) || t->kind > GO_UNSAFE_POINTER || (t->elem != TYPE_NONE && !type_ok(p, t->elem)) ||
-		    (t->key != TYPE_NONE && !type_ok(p, t->key)) || !range_ok(t->first_field, t->n_fields, p->types.n_fields))
+		if (!string_ok(p, t->name) || t->kind > GO_UNSAFE_POINTER ||
+		    (t->elem != TYPE_NONE && !type_ok(p, t->elem)) || (t->key != TYPE_NONE && !type_ok(p, t->key)) ||
+		    !range_ok(t->first_field, t->n_fields, p->types.n_fields))
 			return "a type";
 	}
 	for (size_t i = 0; i < p->types.n_fields; i++)
@@ -227,12 +229,14 @@ static const char *check_site(const struct plan *p, const struct plan_site *s)
 		return "a site";
 	for (uint32_t i = 0; i < s->n_steps; i++) {
 		const struct step *st = &p->steps[s->first_step + i];
-		if ((st->op != STEP_READ && st->op != STEP_COUNTED) || !location_ok(&st->src.ptr, i) || !location_ok(&st->src.len, i))
+		if ((st->op != STEP_READ && st->op != STEP_COUNTED) || !location_ok(&st->src.ptr, i) ||
+		    !location_ok(&st->src.len, i))
 			return "a step";
 	}
 	for (uint32_t i = 0; i < s->n_values; i++) {
 		const struct plan_value *v = &p->values[s->first_value + i];
-		if (!string_ok(p, v->name) || !type_ok(p, v->type) || !range_ok(v->first_piece, v->n_pieces, p->n_pieces))
+		if (!string_ok(p, v->name) || !type_ok(p, v->type) ||
+		    !range_ok(v->first_piece, v->n_pieces, p->n_pieces))
 			return "a value";
 		for (uint32_t k = 0; k < v->n_pieces; k++) {
 			const struct plan_piece *pc = &p->pieces[v->first_piece + k];
@@ -247,7 +251,8 @@ static const char *check_site(const struct plan *p, const struct plan_site *s)
 static const char *check_func(const struct plan *p, const struct plan_func *f)
 {
 	if (!string_ok(p, f->name) || !string_ok(p, f->file) || !string_ok(p, f->refused) || f->abi > GO_ABI_INTERNAL ||
-	    !range_ok(f->first_site, f->n_sites, p->n_sites) || !range_ok(f->first_warning, f->n_warnings, p->n_warnings) ||
+	    !range_ok(f->first_site, f->n_sites, p->n_sites) ||
+	    !range_ok(f->first_warning, f->n_warnings, p->n_warnings) ||
 	    !range_ok(f->first_param, f->n_params, p->n_vars) || !range_ok(f->first_result, f->n_results, p->n_vars))
 		return "a function";
 	for (uint32_t i = 0; i < f->n_warnings; i++)
@@ -260,7 +265,8 @@ struct err *plan_check(const struct plan *p)
 {
 	const char *bad = check_types(p);
 
-	if (!bad && (!string_ok(p, p->binary.path) || !string_ok(p, p->binary.build_id) || !string_ok(p, p->binary.go_version)))
+	if (!bad &&
+	    (!string_ok(p, p->binary.path) || !string_ok(p, p->binary.build_id) || !string_ok(p, p->binary.go_version)))
 		bad = "the binary";
 	for (size_t i = 0; i < p->n_vars && !bad; i++)
 		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))

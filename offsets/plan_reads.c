@@ -5,19 +5,20 @@
 
 #include "plan_build.h"
 
-#define READ_MAX 32768u     /* bytes that one step reads: more does not fit a record */
-#define POINTEE_MAX 4096u   /* bytes read behind one pointer */
-#define SPAN_GAP 32	    /* stack ranges nearer than this (bytes) are read as one: a read costs more than the bytes between */
-#define QUEUE_MAX 4096	    /* places waiting to be followed: far more than steps can be made of */
+#define READ_MAX 32768u   /* bytes that one step reads: more does not fit a record */
+#define POINTEE_MAX 4096u /* bytes read behind one pointer */
+#define SPAN_GAP                                                                                                       \
+	32 /* stack ranges nearer than this (bytes) are read as one: a read costs more than the bytes between */
+#define QUEUE_MAX 4096 /* places waiting to be followed: far more than steps can be made of */
 
 /* Where a part of a value stands: in a value's pieces, or in what a step has read. */
 struct source {
 	uint32_t type;
-	uint32_t hops;	      /* pointer hops left */
+	uint32_t hops; /* pointer hops left */
 	bool chunk;
-	uint32_t first, n;    /* pieces, where !chunk */
-	uint32_t step;	      /* chunk */
-	uint32_t offset;      /* of this part within the pieces' value or the chunk */
+	uint32_t first, n; /* pieces, where !chunk */
+	uint32_t step;     /* chunk */
+	uint32_t offset;   /* of this part within the pieces' value or the chunk */
 };
 
 struct reads {
@@ -69,7 +70,8 @@ static location_t word_at(const struct reads *r, const struct source *s, uint32_
 }
 
 /* Read behind a word, and go on there. */
-static struct err *follow(struct reads *r, const struct step *step, uint32_t type, uint32_t hops, uint32_t each, uint32_t n)
+static struct err *follow(struct reads *r, const struct step *step, uint32_t type, uint32_t hops, uint32_t each,
+			  uint32_t n)
 {
 	bool added;
 	struct err *err;
@@ -80,8 +82,11 @@ static struct err *follow(struct reads *r, const struct step *step, uint32_t typ
 	if (err || !added || type == TYPE_NONE)
 		return err;
 	for (uint32_t i = 0; i < n; i++) {
-		struct source next = { .type = type, .hops = hops, .chunk = true,
-				       .step = r->b->plan->n_steps - 1 - r->first_step, .offset = i * each };
+		struct source next = { .type = type,
+				       .hops = hops,
+				       .chunk = true,
+				       .step = r->b->plan->n_steps - 1 - r->first_step,
+				       .offset = i * each };
 		enqueue(r, &next);
 	}
 	return NULL;
@@ -110,7 +115,8 @@ static bool holds_pointers(const struct type_table *types, uint32_t type, int de
 
 static struct err *complete(struct reads *r, uint32_t type)
 {
-	return r->b->dwarf && type < r->b->plan->types.n ? dwarf_info_complete(r->b->dwarf, &r->b->plan->types, type) : NULL;
+	return r->b->dwarf && type < r->b->plan->types.n ? dwarf_info_complete(r->b->dwarf, &r->b->plan->types, type)
+							 : NULL;
 }
 
 static struct err *read_slice(struct reads *r, const struct source *s, const struct go_type *t)
@@ -130,7 +136,9 @@ static struct err *read_slice(struct reads *r, const struct source *s, const str
 		return NULL;
 	if (max > READ_MAX)
 		max = READ_MAX / size * size;
-	struct step step = { .op = STEP_COUNTED, .len = size, .max = max, .src.ptr = word_at(r, s, 0), .src.len = word_at(r, s, 8) };
+	struct step step = {
+		.op = STEP_COUNTED, .len = size, .max = max, .src.ptr = word_at(r, s, 0), .src.len = word_at(r, s, 8)
+	};
 	bool deeper = holds_pointers(types, t->elem, 0);
 	return follow(r, &step, deeper ? t->elem : TYPE_NONE, s->hops, size, deeper ? max / size : 0);
 }
@@ -150,7 +158,9 @@ static struct err *read_pointer(struct reads *r, const struct source *s, const s
 	if (elem >= types->n || !types->v[elem].size)
 		return NULL;
 	uint64_t size = types->v[elem].size;
-	struct step step = { .op = STEP_READ, .len = size > POINTEE_MAX ? POINTEE_MAX : size, .src.ptr = word_at(r, s, 0) };
+	struct step step = { .op = STEP_READ,
+			     .len = size > POINTEE_MAX ? POINTEE_MAX : size,
+			     .src.ptr = word_at(r, s, 0) };
 	return follow(r, &step, holds_pointers(types, elem, 0) ? elem : TYPE_NONE, s->hops - 1, 0, 1);
 }
 
@@ -165,8 +175,11 @@ static struct err *read_source(struct reads *r, const struct source *s)
 	switch (t.kind) {
 	case GO_STRING: {
 		uint32_t max = r->b->options->string_size;
-		struct step step = { .op = STEP_COUNTED, .len = 1, .max = max > READ_MAX ? READ_MAX : max,
-				     .src.ptr = word_at(r, s, 0), .src.len = word_at(r, s, 8) };
+		struct step step = { .op = STEP_COUNTED,
+				     .len = 1,
+				     .max = max > READ_MAX ? READ_MAX : max,
+				     .src.ptr = word_at(r, s, 0),
+				     .src.len = word_at(r, s, 8) };
 		return max ? follow(r, &step, TYPE_NONE, 0, 0, 0) : NULL;
 	}
 	case GO_SLICE:
@@ -216,10 +229,12 @@ static struct err *read_stack_words(struct reads *r, struct site_word *words, si
 	qsort(v, n, sizeof(*v), by_place);
 	for (size_t i = 0, j; i < n; i = j) {
 		int64_t start = v[i]->place, end = start + v[i]->size;
-		for (j = i + 1; j < n && v[j]->place <= end + SPAN_GAP && v[j]->place + v[j]->size - start <= READ_MAX; j++)
+		for (j = i + 1; j < n && v[j]->place <= end + SPAN_GAP && v[j]->place + v[j]->size - start <= READ_MAX;
+		     j++)
 			if (v[j]->place + v[j]->size > end)
 				end = v[j]->place + v[j]->size;
-		struct step step = { .op = STEP_READ, .len = end - start > READ_MAX ? READ_MAX : end - start,
+		struct step step = { .op = STEP_READ,
+				     .len = end - start > READ_MAX ? READ_MAX : end - start,
 				     .src.ptr = { .kind = LOC_SP, .offset = start } };
 		bool added;
 		struct err *err = add_step(r, &step, &added);
@@ -239,7 +254,8 @@ static struct err *read_stack_words(struct reads *r, struct site_word *words, si
 	return NULL;
 }
 
-struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t n_vars, struct site_word *words, size_t n_words)
+struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t n_vars, struct site_word *words,
+			    size_t n_words)
 {
 	struct reads r = { .b = b, .site = &b->plan->sites[b->plan->n_sites - 1], .first_step = b->plan->n_steps };
 	location_t *places _cleanup_free_ = calloc(n_words ? n_words : 1, sizeof(*places));
@@ -272,7 +288,9 @@ struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t
 			break;
 		value.n_pieces = b->plan->n_pieces - value.first_piece;
 		err = plan_append(b, values, value);
-		struct source s = { .type = value.type, .hops = b->options->depth, .first = value.first_piece, .n = value.n_pieces };
+		struct source s = {
+			.type = value.type, .hops = b->options->depth, .first = value.first_piece, .n = value.n_pieces
+		};
 		enqueue(&r, &s);
 	}
 	r.site->n_values = n_vars;

@@ -44,7 +44,8 @@ static bool is_emulated(const cs_insn *in, enum insn_class cls)
 		break;
 	}
 	if (in->id == X86_INS_PUSH)
-		return ((b[0] & 0xf8) == 0x50 && in->size == 1) || (b[0] == 0x41 && (b[1] & 0xf8) == 0x50 && in->size == 2);
+		return ((b[0] & 0xf8) == 0x50 && in->size == 1) ||
+		       (b[0] == 0x41 && (b[1] & 0xf8) == 0x50 && in->size == 2);
 	/* Only the one-byte NOP is emulated by every kernel (6.1 too). */
 	return in->id == X86_INS_NOP && in->size == 1;
 }
@@ -62,7 +63,8 @@ static void classify(const cs_insn *in, struct insn *out)
 		out->cls = INSN_RET;
 	else if (in->id == X86_INS_JMP || in->id == X86_INS_LJMP)
 		out->cls = direct ? INSN_JMP : INSN_JMP_IND;
-	else if (in_group(in, CS_GRP_JUMP) || in->id == X86_INS_LOOP || in->id == X86_INS_LOOPE || in->id == X86_INS_LOOPNE)
+	else if (in_group(in, CS_GRP_JUMP) || in->id == X86_INS_LOOP || in->id == X86_INS_LOOPE ||
+		 in->id == X86_INS_LOOPNE)
 		out->cls = INSN_JCC;
 	else if (in->id == X86_INS_UD2 || in->id == X86_INS_HLT || in->id == X86_INS_INT3)
 		out->cls = INSN_STOP;
@@ -223,8 +225,8 @@ struct err *code_read(struct elf_file *elf, const struct func_table *funcs, cons
 	uint64_t addr = code->entry;
 	while (left && in && !err) {
 		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
-			err = err_create(ERR_MALFORMED, "an unknown instruction at 0x%llx in '%s'", (unsigned long long)addr,
-					 func->name);
+			err = err_create(ERR_MALFORMED, "an unknown instruction at 0x%llx in '%s'",
+					 (unsigned long long)addr, func->name);
 			break;
 		}
 		if (code->n == cap) {

@@ -11,34 +11,34 @@
 
 enum insn_class {
 	INSN_OTHER = 0,
-	INSN_CALL,     /* direct */
+	INSN_CALL, /* direct */
 	INSN_CALL_IND,
-	INSN_JMP,      /* direct */
+	INSN_JMP, /* direct */
 	INSN_JMP_IND,
-	INSN_JCC,      /* conditional, JRCXZ and LOOP too */
+	INSN_JCC, /* conditional, JRCXZ and LOOP too */
 	INSN_RET,
-	INSN_STOP,     /* UD2, HLT, INT3: nothing comes after it */
+	INSN_STOP, /* UD2, HLT, INT3: nothing comes after it */
 };
 
 struct insn {
 	uint64_t addr;
-	uint64_t target;  /* of a direct branch or call, else 0 */
+	uint64_t target; /* of a direct branch or call, else 0 */
 	uint8_t size;
-	uint8_t cls;      /* enum insn_class */
-	bool emulated;    /* the kernel emulates it under a probe: arch/x86/kernel/uprobes.c, branch_setup_xol_ops and push_setup_xol_ops */
-	bool check;       /* a branch of the stack check: taken, it goes to morestack */
-	char name[14];    /* mnemonic */
+	uint8_t cls; /* enum insn_class */
+	bool emulated; /* the kernel emulates it under a probe: arch/x86/kernel/uprobes.c, branch_setup_xol_ops and push_setup_xol_ops */
+	bool check;    /* a branch of the stack check: taken, it goes to morestack */
+	char name[14]; /* mnemonic */
 };
 
 struct code {
-	uint64_t entry, end;  /* end: past the last instruction, without padding */
+	uint64_t entry, end; /* end: past the last instruction, without padding */
 	size_t n;
 	struct insn *insns;
 	uint8_t *text;        /* bytes of [entry, end) */
 	bool has_check;       /* begins with a stack check */
 	bool has_indirect;    /* has a jump through a register or memory (a switch's table, or a tail call) */
 	bool entry_is_target; /* a branch of the function itself, other than morestack's, goes to its first instruction */
-	size_t n_entry;       /* instructions from the entry on that are executed at most once a call, and in this order */
+	size_t n_entry; /* instructions from the entry on that are executed at most once a call, and in this order */
 };
 
 #define ENTRY_LOOK_MAX 256 /* instructions of the entry block looked at: spills of 24 registers end long before */
@@ -50,37 +50,39 @@ void code_destroy(struct code *code);
 
 /* ---- what stands where in the entry block ------------------------------------------------------------------ */
 
-#define TRACK_WORDS 64   /* parameter words followed: 9 + 15 registers, and values on the stack */
-#define TRACK_SLOTS 96   /* stack slots that hold one */
+#define TRACK_WORDS 64 /* parameter words followed: 9 + 15 registers, and values on the stack */
+#define TRACK_SLOTS 96 /* stack slots that hold one */
 #define TRACK_NONE 0xffff
 
-struct track_word { /* a word of a parameter at the first instruction */
-	uint32_t size;      /* bytes */
+struct track_word {    /* a word of a parameter at the first instruction */
+	uint32_t size; /* bytes */
 	bool on_stack;
 	bool in_float;
-	int32_t place;      /* register index in ABI order, or bytes from the CFA (the stack pointer before the call) */
+	int32_t place; /* register index in ABI order, or bytes from the CFA (the stack pointer before the call) */
 };
 
 struct track_slot {
-	int64_t cfa;        /* bytes from the CFA */
+	int64_t cfa; /* bytes from the CFA */
 	uint32_t size;
 	uint16_t word;
 };
 
 /* The state before one instruction. */
 struct track {
-	bool valid;         /* the stack pointer is known */
-	int64_t sp_cfa;     /* stack pointer − CFA, bytes; −8 at the first instruction */
-	uint16_t gpr[16];   /* word held, in Capstone-free order: ABI order 0–8, 9 RDX, 10 R12, 11 R13, 12 R14, 13 R15, 14 RBP, 15 RSP */
+	bool valid;     /* the stack pointer is known */
+	int64_t sp_cfa; /* stack pointer − CFA, bytes; −8 at the first instruction */
+	uint16_t gpr
+		[16]; /* word held, in Capstone-free order: ABI order 0–8, 9 RDX, 10 R12, 11 R13, 12 R14, 13 R15, 14 RBP, 15 RSP */
 	bool gpr_is_stack[16];
-	int64_t gpr_cfa[16];/* where gpr_is_stack: the address it holds, from the CFA */
+	int64_t gpr_cfa[16]; /* where gpr_is_stack: the address it holds, from the CFA */
 	uint16_t xmm[16];
 	size_t n_slots;
 	struct track_slot slots[TRACK_SLOTS];
 };
 
 /* Follow the words through the entry block. states_ret: code->n_entry states, state i before instruction i; freed by the caller. */
-struct err *track_entry(const struct code *code, const struct track_word *words, size_t n_words, struct track **states_ret);
+struct err *track_entry(const struct code *code, const struct track_word *words, size_t n_words,
+			struct track **states_ret);
 
 /* ---- choice ------------------------------------------------------------------------------------------------- */
 

@@ -36,7 +36,11 @@ static int gpr_of(unsigned reg, uint32_t *width_ret)
 	static const int high_of[4] = { 0, 1, 2, 9 };
 
 	for (int i = 0; i < 16; i++) {
-		*width_ret = reg == regs[i].r64 ? 8 : reg == regs[i].r32 ? 4 : reg == regs[i].r16 ? 2 : reg == regs[i].r8 ? 1 : 0;
+		*width_ret = reg == regs[i].r64   ? 8
+			     : reg == regs[i].r32 ? 4
+			     : reg == regs[i].r16 ? 2
+			     : reg == regs[i].r8  ? 1
+						  : 0;
 		if (*width_ret)
 			return i;
 	}
@@ -114,7 +118,8 @@ static void set_stack(struct track *t, int reg, int64_t cfa)
 		t->sp_cfa = cfa;
 }
 
-static void load_word(const struct track *t, int64_t cfa, uint32_t size, const struct track_word *words, uint16_t *word_ret)
+static void load_word(const struct track *t, int64_t cfa, uint32_t size, const struct track_word *words,
+		      uint16_t *word_ret)
 {
 	*word_ret = TRACK_NONE;
 	for (size_t i = 0; i < t->n_slots; i++)
@@ -222,13 +227,14 @@ static bool track_stack(struct track *t, const cs_insn *in, const struct track_w
 		return true;
 	case X86_INS_SUB:
 	case X86_INS_ADD:
-		if (x->op_count != 2 || d->type != X86_OP_REG || s->type != X86_OP_IMM || gpr_of(d->reg, &width) != R_SP ||
-		    width != 8)
+		if (x->op_count != 2 || d->type != X86_OP_REG || s->type != X86_OP_IMM ||
+		    gpr_of(d->reg, &width) != R_SP || width != 8)
 			return false;
 		set_stack(t, R_SP, t->sp_cfa + (in->id == X86_INS_ADD ? s->imm : -s->imm));
 		return true;
 	case X86_INS_LEA:
-		if (d->type != X86_OP_REG || (reg = gpr_of(d->reg, &width)) < 0 || width != 8 || !stack_operand(t, s, &cfa))
+		if (d->type != X86_OP_REG || (reg = gpr_of(d->reg, &width)) < 0 || width != 8 ||
+		    !stack_operand(t, s, &cfa))
 			return false;
 		set_stack(t, reg, cfa);
 		return true;
@@ -238,8 +244,8 @@ static bool track_stack(struct track *t, const cs_insn *in, const struct track_w
 
 static bool writes_memory(unsigned id)
 {
-	return id != X86_INS_CMP && id != X86_INS_TEST && id != X86_INS_NOP && id != X86_INS_UCOMISS && id != X86_INS_UCOMISD &&
-	       id != X86_INS_BT;
+	return id != X86_INS_CMP && id != X86_INS_TEST && id != X86_INS_NOP && id != X86_INS_UCOMISS &&
+	       id != X86_INS_UCOMISD && id != X86_INS_BT;
 }
 
 /* Any other instruction: what it writes is forgotten. Capstone's access lists have holes, so the first operand always counts as written. */
@@ -280,7 +286,8 @@ static void track_other(csh cs, struct track *t, const cs_insn *in)
 		}
 	}
 	/* String stores go through RDI, however often. */
-	if (x->prefix[0] == X86_PREFIX_REP || x->prefix[0] == X86_PREFIX_REPNE || in->id == X86_INS_STOSQ || in->id == X86_INS_MOVSQ)
+	if (x->prefix[0] == X86_PREFIX_REP || x->prefix[0] == X86_PREFIX_REPNE || in->id == X86_INS_STOSQ ||
+	    in->id == X86_INS_MOVSQ)
 		t->n_slots = 0;
 }
 
@@ -305,7 +312,8 @@ static void start_state(struct track *t, const struct track_word *words, size_t 
 	set_stack(t, R_SP, -8); /* the call has pushed the return address */
 }
 
-struct err *track_entry(const struct code *code, const struct track_word *words, size_t n_words, struct track **states_ret)
+struct err *track_entry(const struct code *code, const struct track_word *words, size_t n_words,
+			struct track **states_ret)
 {
 	struct track *states = calloc(code->n_entry ? code->n_entry : 1, sizeof(*states));
 	struct err *err = NULL;
@@ -313,7 +321,8 @@ struct err *track_entry(const struct code *code, const struct track_word *words,
 
 	if (!states || n_words > TRACK_WORDS) {
 		free(states);
-		return states ? err_create(ERR_UNSUPPORTED, "more than %d words of parameters", TRACK_WORDS) : &err_nomem;
+		return states ? err_create(ERR_UNSUPPORTED, "more than %d words of parameters", TRACK_WORDS)
+			      : &err_nomem;
 	}
 	if (cs_open(CS_ARCH_X86, CS_MODE_64, &cs) != CS_ERR_OK) {
 		free(states);

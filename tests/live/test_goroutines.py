@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The goroutine of each call, where a g serves one goroutine after another: against the id that the program prints of itself."""
+"""The goroutine of each call, where a g serves one goroutine after another: against the id that the program prints."""
 
 from __future__ import annotations
 
