@@ -188,9 +188,19 @@ with open_binary(sys.argv[1], (), None) as binary, binary.planned([sys.argv[2]],
 """
 
 
+def go_compiler() -> Path:
+    """Go's own compiler with its debug information: the one in the toolchain has none."""
+    target = go_versions.cache_dir() / f"compile-{go_versions.VERSIONS[GO]}"
+    if not target.exists():
+        go = Path(go_versions.goroot(GO)) / "bin" / "go"
+        half = target.with_name(f"{target.name}.{os.getpid()}")
+        subprocess.run([go, "build", "-o", half, "cmd/compile"], check=True, env={**os.environ, "GOFLAGS": ""})
+        half.rename(target)
+    return target
+
+
 def plan(tracer: Tracer) -> None:
-    root = go_versions.goroot(GO)
-    compiler = Path(root) / "pkg" / "tool" / "linux_amd64" / "compile"
+    compiler = go_compiler()
     size = compiler.stat().st_size / 1e6
     function = "cmd/compile/internal/ssa.Compile"
     print(f"\nThe plan of one function in a {size:.0f} MB binary ({function} of Go's compiler)")
