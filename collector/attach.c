@@ -60,6 +60,22 @@ static struct err *refused(const char *what)
 			  strerror(error));
 }
 
+bool multi_links_exist(int prog_fd)
+{
+	__u64 offset = 0;
+	struct multi_attr attr = { .prog_fd = prog_fd,
+				   .attach_type = ATTACH_TYPE_UPROBE_MULTI,
+				   .path = (uintptr_t)"/",
+				   .offsets = (uintptr_t)&offset,
+				   .cnt = 1 };
+	int fd = bpf_call(BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	if (fd >= 0)
+		close(fd);
+	/* EBADF: it has looked at the path, which is no file. EINVAL: it does not know what is asked for. */
+	return fd >= 0 || errno == EBADF;
+}
+
 /* The sites of one plan that use one variant: file offsets and cookies. */
 static size_t gather(const struct collector *c, const struct collector_plan *p, int variant, uint64_t *offsets,
 		     uint64_t *cookies)
@@ -163,10 +179,34 @@ static struct err *attach_plan(struct collector *c, const struct collector_plan 
 	return err ? err_wrap(err, "%s", plan_string(p->plan, p->plan->binary.path)) : NULL;
 }
 
+/* Closing a perf event makes the kernel wait until no program runs any more, one event after the other: 20 to 100 ms each. */
+#define DETACH_SECONDS 0.1
+#define PERF_SITES_MAX 200 /* without --force */
+
+static size_t perf_events(const struct collector *c)
+{
+	size_t n = c->n_sites;
+
+	if (!c->loader || c->attach != ATTACH_PERF)
+		return 0;
+	for (uint32_t i = 0; i < c->n_plans; i++)
+		n += keeps_goids(c->plans[i].plan);
+	return n;
+}
+
+double collector_detach_seconds(const struct collector *c)
+{
+	return perf_events(c) * DETACH_SECONDS;
+}
+
 struct err *collector_attach(struct collector *c)
 {
 	if (!c->loader)
 		return err_create(ERR_USAGE, "nothing is loaded");
+	if (perf_events(c) > PERF_SITES_MAX && !c->options.force)
+		return err_create(ERR_KERNEL,
+				  "%zu probes by perf events, which this kernel needs about %.0f s to take away again, are more than %d",
+				  perf_events(c), collector_detach_seconds(c), PERF_SITES_MAX);
 	for (uint32_t i = 0; i < c->n_plans; i++) {
 		struct err *err = attach_plan(c, &c->plans[i]);
 		if (err) {
@@ -177,16 +217,45 @@ struct err *collector_attach(struct collector *c)
 	return NULL;
 }
 
+/* Descriptors that threads close, each taking the next one. */
+struct closing {
+	const int *links, *events;
+	size_t n_links, n_events;
+	_Atomic size_t next;
+};
+
+static void *close_some(void *arg)
+{
+	struct closing *v = arg;
+	size_t n = v->n_links > v->n_events ? v->n_links : v->n_events;
+
+	for (size_t i = atomic_fetch_add(&v->next, 1); i < n; i = atomic_fetch_add(&v->next, 1)) {
+		if (i < v->n_links)
+			close(v->links[i]);
+		if (i < v->n_events)
+			close(v->events[i]);
+	}
+	return NULL;
+}
+
+#define CLOSERS_MAX 32
+
 void collector_detach(struct collector *c)
 {
 	struct loader *l = c->loader;
+	pthread_t threads[CLOSERS_MAX];
+	size_t n = 0, wanted;
 
 	if (!l)
 		return;
-	for (size_t i = 0; i < l->n_links; i++)
-		close(l->links[i]);
-	for (size_t i = 0; i < l->n_events; i++)
-		close(l->events[i]);
+	struct closing v = { .links = l->links, .events = l->events, .n_links = l->n_links, .n_events = l->n_events };
+	const char *env = getenv("K_CLOSERS");
+	wanted = env ? (size_t)atoi(env) : l->n_events < CLOSERS_MAX ? l->n_events : CLOSERS_MAX;
+	while (n < wanted && !pthread_create(&threads[n], NULL, close_some, &v))
+		n++;
+	close_some(&v);
+	while (n)
+		pthread_join(threads[--n], NULL);
 	free(l->links);
 	free(l->events);
 	l->links = l->events = NULL;

@@ -23,6 +23,7 @@ struct collector_options {
 	enum collector_format format;
 	uint64_t buffer_size;                  /* bytes; rounded up to a power of two of pages */
 	uint64_t max_calls;                    /* 0: no limit */
+	bool force; /* also what will take long: see collector_attach() */
 	bool filter_pids;                      /* only processes given by collector_allow_pid() */
 	bool color;                            /* text: ANSI colours */
 	bool utc;                              /* text: times of day in UTC instead of local time (tests) */
@@ -51,8 +52,12 @@ struct err *collector_allow_pid(struct collector *c, uint32_t pid);
 /* One line about what the verifier said of each program: "call_regs: 312 insns, processed 1240 of 1000000". */
 const char *collector_load_report(struct collector *c);
 
-/* Attach all sites, still disabled. ERR_CHANGED if the file is not what was planned. */
+/* Attach all sites, still disabled. ERR_CHANGED if the file is not what was planned; ERR_KERNEL where taking the probes away again
+ * would take long and options.force is not set. */
 struct err *collector_attach(struct collector *c);
+
+/* Seconds that taking the probes away will take at most, about: 0 where they are one link. After collector_load(). */
+double collector_detach_seconds(const struct collector *c);
 
 /* Write the meta lines (JSON), enable the programs and start the threads. */
 struct err *collector_start(struct collector *c);

@@ -14,6 +14,7 @@
 
 #include "btf.h"
 #include "doctor.h"
+#include "mappings.h"
 
 #define BLOB_MAGIC "GSPROG1"
 #define INSNS_MAX 1000000 /* the verifier's own limit */
@@ -139,15 +140,22 @@ static bool has_returns(const struct collector *c)
 	return false;
 }
 
-/* What this kernel allows beyond the common ground, each found out by trying. TRACER_SLEEPABLE=1 asks for programs that bring in pages
- * which are not resident; they cost more at every hit, so they are no default. */
+static bool is_off(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && !strcmp(value, "0");
+}
+
+/* What this kernel allows beyond the common ground, each found out by trying; TRACER_PERFORM_RET=0 and TRACER_SLEEPABLE=0 do without.
+ * Sleepable programs bring in pages that are not resident. They may use no perf buffer, and only those that follow pointers need it. */
 static void choose_features(struct collector *c, struct loader *l)
 {
-	const char *sleepable = getenv("TRACER_SLEEPABLE"), *ret = getenv("TRACER_PERFORM_RET");
+	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites;
 
-	l->perform_ret = has_returns(c) && !(ret && !strcmp(ret, "0")) && works(DOCTOR_CONTEXT_WRITE);
-	l->sleepable =
-		sleepable && !strcmp(sleepable, "1") && c->options.attach != ATTACH_PERF && works(DOCTOR_SLEEPABLE);
+	l->perform_ret = has_returns(c) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
+	l->sleepable = follows && c->buffer == BUFFER_RING && c->options.attach != ATTACH_PERF &&
+		       !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
 }
 
 const char *collector_cflags(struct collector *c)
@@ -403,7 +411,8 @@ int program_load(struct collector *c, enum program_variant variant, uint32_t att
 	attr.insns = (uintptr_t)p->insns;
 	attr.license = (uintptr_t) "Dual BSD/GPL";
 	attr.expected_attach_type = attach_type;
-	attr.prog_flags = c->loader->sleepable ? BPF_F_SLEEPABLE : 0;
+	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY))
+		attr.prog_flags = BPF_F_SLEEPABLE;
 	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
 	if (log) {
 		log[0] = 0;
@@ -460,10 +469,13 @@ static struct err *load_programs(struct collector *c, struct loader *l)
 		if (!l->programs[v].n_sites)
 			continue;
 		struct err *err = load_variant(c, l, v, multi ? ATTACH_TYPE_UPROBE_MULTI : 0);
+		/* Before Linux 6.6 an attach type that is not known does not keep a program from being loaded. */
+		if (!err && multi && !multi_links_exist(l->programs[v].fd))
+			err = err_create(ERR_KERNEL, "this kernel has no uprobe_multi links");
 		if (err && multi && c->options.attach == ATTACH_AUTO && err->code != ERR_NOMEM) {
 			/* An older kernel: everything by perf events. What is loaded already is loaded again. */
 			err_destroy(err);
-			for (int i = 0; i < v; i++)
+			for (int i = 0; i <= v; i++)
 				if (l->programs[i].fd >= 0) {
 					close(l->programs[i].fd);
 					l->programs[i].fd = -1;
@@ -527,6 +539,11 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size)
 		err = fill_maps(c, l);
 	if (!err)
 		err = read_blob(c, l, blob, size);
+	if (!err && !l->sleepable) {
+		/* else what cannot be read is no address of the program */
+		c->fault_arg = mappings_create();
+		c->fault_why = c->fault_arg ? mappings_fault_why : NULL;
+	}
 	return err ? err : load_programs(c, l);
 }
 
@@ -541,6 +558,9 @@ void collector_loader_destroy(struct collector *c)
 		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank,   &c->maps.goids };
 
 	collector_detach(c);
+	c->fault_why = NULL;
+	mappings_destroy(c->fault_arg);
+	c->fault_arg = NULL;
 	if (c->loader) {
 		for (int i = 0; i < PROGRAM_VARIANTS; i++) {
 			if (c->loader->programs[i].fd >= 0)
@@ -650,7 +670,11 @@ bool maps_allow_pid(struct collector *c, uint32_t pid)
 {
 	uint32_t one = 1;
 
-	return c->maps.pids >= 0 && !bpf_update_elem(c->maps.pids, &pid, &one, BPF_ANY);
+	if (c->maps.pids < 0 || bpf_update_elem(c->maps.pids, &pid, &one, BPF_ANY))
+		return false;
+	c->loader->n_pids++;
+	c->loader->only_pid = pid;
+	return true;
 }
 
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd)

@@ -30,6 +30,7 @@ struct loader {
 	int *links; /* descriptors of links */
 	size_t n_events;
 	int *events;            /* descriptors of perf events, where attached so */
+	uint32_t n_pids, only_pid; /* processes allowed; the last of them */
 	struct control control; /* as last written; `enabled` is set by maps_set_enabled() */
 };
 
@@ -41,6 +42,9 @@ enum program_variant site_variant(const struct plan_site *site);
 /* Load one variant for an attach type (0 for perf events, BPF_TRACE_UPROBE_MULTI); the descriptor, or −1 with errno and the verifier's
  * last lines in `log`. */
 int program_load(struct collector *c, enum program_variant variant, uint32_t attach_type, char *log, size_t log_size);
+
+/* Has this kernel links for many uprobes? By asking for one that cannot be. */
+bool multi_links_exist(int prog_fd);
 
 /* bpf(2). */
 long bpf_call(int cmd, void *attr, size_t size);

@@ -34,7 +34,7 @@ rm -rf --one-file-system "$root"
 mkdir -p "$root"
 # The mirror that this machine's apt uses for Debian.
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { echo "error: this machine's apt knows no Debian mirror" >&2; exit 1; }
 /usr/sbin/debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$base/debootstrap.log" 2>&1 || { tail -n 20 "$base/debootstrap.log"; exit 1; }
 
 step "this machine's settings"
