@@ -20,6 +20,9 @@ home=/home/fresh
 # In a mount namespace of its own nothing stays mounted, whatever ends the script.
 if [ "${FRESH_INSIDE-}" != 1 ]; then
   [ "$(id -u)" = 0 ] || { echo "error: chroot and mounts need root: sudo make fresh" >&2; exit 1; }
+  mkdir -p "$base"
+  exec 9>"$base/lock"
+  flock --nonblock 9 || { echo "error: another make fresh is at work in $base" >&2; exit 1; }
   status=0
   FRESH_INSIDE=1 unshare --mount --propagation private "$0" || status=$?
   [ "${KEEP-}" = 1 ] || rm -rf --one-file-system "$root"

@@ -66,6 +66,8 @@ _EXIT_BY_CODE = {
     "ERR_USAGE": EXIT_USAGE,
 }
 
+_HINT_MARK = "; hint: "  # COMMAND_HINT_MARK of offsets/commands.h
+
 _HINT_BY_CODE = {
     "ERR_NO_DWARF": "arguments need the debug information that -ldflags='-s -w' and strip remove; "
     "--no-args --no-results traces the calls without them",
@@ -88,14 +90,14 @@ def take(ffi: Any, lib: Any, err: Any, hint: str | None = None, exit_code: int |
         return
     name = ffi.string(ffi.cast("enum err_code", err.code))
     code_name = ffi.string(lib.err_code_name(err.code)).decode()
-    message = text(ffi, err.msg) or code_name
+    message, _, own_hint = (text(ffi, err.msg) or code_name).partition(_HINT_MARK)
     lib.err_destroy(err)
     if name == "ERR_NOMEM":
         raise MemoryError(message)
     raise TracerError(
         message,
         _EXIT_BY_CODE.get(name, EXIT_FAILED) if exit_code is None else exit_code,
-        hint or _HINT_BY_CODE.get(name),
+        hint or own_hint or _HINT_BY_CODE.get(name),
         code=code_name,
     )
 
