@@ -63,6 +63,11 @@ def environment(env: dict[str, str] | None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
 
 
+def hear_interrupts() -> None:
+    """A shell's background job passes on that SIGINT is ignored, and the interpreter keeps to that until the tracer's own code runs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """A target: a Go program that may wait for a line before it starts (tests/live/programs/counts)."""
 
@@ -145,6 +150,7 @@ class Tracing:
             stderr=self._err,
             env=environment(env),
             cwd=cwd,
+            preexec_fn=hear_interrupts,
         )
         texts = [str(a) for a in args]
         at = next((i for i, a in enumerate(texts) if a in ("-o", "--output")), None)
