@@ -51,6 +51,11 @@ def tracers() -> Iterator[Tracer]:
             tracer.end_all()
 
 
+def own_copy(tracer: Tracer, program: Path) -> Path:
+    """A copy for this run alone: a trace shows every process of its file, those of a test that runs meanwhile too."""
+    return Path(shutil.copy(program, tracer.folder / "program"))
+
+
 def entry_site(program: Path, function: str) -> tuple[int, str]:
     """File offset and instruction of the entry site that the tracer chooses."""
     out = subprocess.run(
@@ -105,7 +110,7 @@ def empty_probe(program: Path, function: str) -> Iterator[None]:
 def cost(tracer: Tracer) -> None:
     version = go_versions.VERSIONS[GO]
     print(f"\nWhat a call costs ({CALLS} calls in a tight loop, median of {ROUNDS} rounds, Go {version})")
-    program = go_versions.go_program(LOOP, GO)
+    program = own_copy(tracer, go_versions.go_program(LOOP, GO))
     out = tracer.folder / "events"
     for function, wanted in (("ints", 1.3), ("text", 1.6)):
         _, instruction = entry_site(program, f"main.{function}")
@@ -133,7 +138,7 @@ def cost(tracer: Tracer) -> None:
 
 def counts(tracer: Tracer) -> None:
     print("\nCounting")
-    program = go_versions.go_program(COUNTS, GO)
+    program = own_copy(tracer, go_versions.go_program(COUNTS, GO))
     for what, mode, n, options, wanted in (
         ("growing stacks", "grow", 100_003, ("--buffer", "64M"), "100003 of 100003"),
         ("tight loop, --buffer 256M", "tight", 1_000_003, ("--buffer", "256M"), "0 lost of 1000003"),

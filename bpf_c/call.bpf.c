@@ -11,6 +11,7 @@
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
  *                            where the verifier lets a program write the registers
+ *   -DGUARD_SLEEPABLE        sleepable programs must not use their CPU's stack, see guard_stack()
  *   -DSLEEPABLE              pages that are not resident are brought in (location.h); the program must be loaded as sleepable
  *   -DLOG_LEVEL=0|1|2        see telemetry.h
  */
@@ -59,6 +60,25 @@ BPF_ARRAY(blank, struct call_record, 1);
 #else
 BPF_RINGBUF_OUTPUT(events, 1);
 #endif
+
+/* Without a tail call in it a program's stack would be its CPU's (collector/doctor.h, doctor_private_stacks). Nothing is ever in here. */
+BPF_PROG_ARRAY(nothing, 1);
+#if defined(SLEEPABLE) && defined(GUARD_SLEEPABLE)
+BPF_PROG_ARRAY(nothing_sleep, 1);
+#endif
+
+static __always_inline void guard_stack(struct pt_regs *ctx, int sleepable)
+{
+#ifdef SLEEPABLE
+	if (sleepable) {
+#ifdef GUARD_SLEEPABLE
+		nothing_sleep.call(ctx, 0);
+#endif
+		return;
+	}
+#endif
+	nothing.call(ctx, 0);
+}
 
 #define add(field) __sync_fetch_and_add(&(field), 1)
 
@@ -179,7 +199,11 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	struct step_list *list = 0;
 	int error;
 
-	if (!ctl || !ctl->enabled)
+	if (!ctl) {
+		guard_stack(ctx, variant != REGS); /* never comes to pass */
+		return 0;
+	}
+	if (!ctl->enabled)
 		return 0;
 	struct site *site = sites.lookup(&index);
 	if (!site)

@@ -27,7 +27,7 @@ struct err *collector_create(const struct collector_options *options, struct col
 	if (!c)
 		return &err_nomem;
 	c->options = *options;
-	c->maps = (struct collector_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 };
+	memset(&c->maps, 0xff, sizeof(c->maps)); /* -1: none */
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->wake_fd < 0) {
 		free(c);

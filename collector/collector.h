@@ -23,7 +23,7 @@ struct collector_options {
 	enum collector_format format;
 	uint64_t buffer_size;                  /* bytes; rounded up to a power of two of pages */
 	uint64_t max_calls;                    /* 0: no limit */
-	bool force; /* also what will take long: see collector_attach() */
+	bool force;                            /* also what will take long: see collector_attach() */
 	bool filter_pids;                      /* only processes given by collector_allow_pid() */
 	bool color;                            /* text: ANSI colours */
 	bool utc;                              /* text: times of day in UTC instead of local time (tests) */

@@ -8,18 +8,23 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Newer than the headers of the oldest distribution that builds this (include/uapi/linux/bpf.h). */
 #define ATTACH_TRACE_UPROBE_MULTI 48
 #define PROG_FLAG_SLEEPABLE 16
+#define CAPABILITY_PERFMON 38
+#define CAPABILITY_BPF 39
 
 #define LOG_SIZE 65536
 #define COOKIE 0x60                  /* any number that nothing else here is */
@@ -289,7 +294,8 @@ static struct err *attach_perf(int event, int program, bool cookie, int *link_re
 	return NULL;
 }
 
-static struct err *attach_multi(const char *path, uint64_t offset, int program, int *link_ret)
+/* pid: 0 for all processes */
+static struct err *attach_multi(const char *path, uint64_t offset, int program, uint32_t pid, int *link_ret)
 {
 	struct link_create_attr attr;
 	uint64_t cookie = COOKIE;
@@ -302,6 +308,7 @@ static struct err *attach_multi(const char *path, uint64_t offset, int program, 
 	attr.uprobe_multi.offsets = pointer(&offset);
 	attr.uprobe_multi.cookies = pointer(&cookie);
 	attr.uprobe_multi.cnt = 1;
+	attr.uprobe_multi.pid = pid;
 	link = sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
 	if (link < 0)
 		return refused("linking the program", errno);
@@ -325,7 +332,7 @@ static struct err *try_uprobe(bool multi, bool cookie)
 	if (err)
 		return err;
 	if (multi) {
-		err = attach_multi(path, offset, program, &link);
+		err = attach_multi(path, offset, program, 0, &link);
 	} else {
 		err = open_probe("uprobe", path, offset, &event);
 		if (!err)
@@ -342,6 +349,81 @@ static struct err *try_uprobe(bool multi, bool cookie)
 	if (seen != (cookie ? COOKIE : 1))
 		return err_create(ERR_KERNEL, "it fired with the wrong cookie %#" PRIx64, seen);
 	return NULL;
+}
+
+static void *call_target(void *arg)
+{
+	target();
+	return arg;
+}
+
+/* Before Linux 6.10 a link for one process fires in its first thread only, which need not be the one that calls. */
+static struct err *try_multi_pid(void)
+{
+	int map _cleanup_fd_ = -1, program _cleanup_fd_ = -1, link _cleanup_fd_ = -1;
+	uint64_t offset = 0, seen = 0;
+	pthread_t thread;
+	struct err *err;
+	char path[4096];
+
+	err = find_target(path, sizeof(path), &offset);
+	if (!err)
+		err = create_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1, &map);
+	if (!err)
+		err = load_marker(BPF_PROG_TYPE_KPROBE, ATTACH_TRACE_UPROBE_MULTI, false, map, &program);
+	if (!err)
+		err = attach_multi(path, offset, program, (uint32_t)getpid(), &link);
+	if (err)
+		return err;
+	if (pthread_create(&thread, NULL, call_target, NULL))
+		return err_create(ERR_IO, "no thread could be made");
+	pthread_join(thread, NULL);
+	err = read_counter(map, &seen);
+	if (!err && !seen)
+		err = err_create(ERR_KERNEL, "it does not fire in all threads of the process");
+	return err;
+}
+
+/* In a child, which gives up all other capabilities. The user id stays, so that files are as they were. */
+static struct err *try_capabilities(void)
+{
+	uint64_t keep = UINT64_C(1) << CAPABILITY_PERFMON | UINT64_C(1) << CAPABILITY_BPF;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = {
+		{ .effective = (uint32_t)keep, .permitted = (uint32_t)keep },
+		{ .effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32) },
+	};
+	char why[256] = "";
+	int pipe_fds[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return err_create(ERR_IO, "pipe: %s", strerror(errno));
+	pid = fork();
+	if (!pid) {
+		struct err *err = NULL;
+
+		if (syscall(SYS_capset, &head, caps))
+			err = refused("giving up the other capabilities", errno);
+		if (!err)
+			err = try_uprobe(true, true);
+		if (err) {
+			err_destroy(err);
+			err = try_uprobe(false, true);
+		}
+		if (err && write(pipe_fds[1], err->msg, strlen(err->msg)) < 0)
+			_exit(2);
+		_exit(err ? 1 : 0);
+	}
+	close(pipe_fds[1]);
+	n = pid > 0 ? read(pipe_fds[0], why, sizeof(why) - 1) : -1;
+	close(pipe_fds[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return err_create(ERR_IO, "no process could be made");
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return NULL;
+	return err_create(geteuid() ? ERR_PRIVILEGE : ERR_KERNEL, "%s", n > 0 ? why : "the attempt ended early");
 }
 
 static struct err *try_kprobe(void)
@@ -434,6 +516,23 @@ static struct err *try_perf_buffer(void)
 	return LOAD_KPROBE(0, 0, insns, &program);
 }
 
+/* Two functions of one program with 400 bytes of stack each: more than the 512 that they have together, unless each has its own. */
+bool doctor_private_stacks(void)
+{
+	int program _cleanup_fd_ = -1;
+	struct bpf_insn insns[] = {
+		STORE_IMM(BPF_DW, BPF_REG_10, -400, 0),
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 2), /* behind the next two */
+		ZERO_AND_EXIT,
+		STORE_IMM(BPF_DW, BPF_REG_10, -400, 0),
+		ZERO_AND_EXIT,
+	};
+	struct err *err = LOAD_KPROBE(0, 0, insns, &program);
+
+	err_destroy(err);
+	return !err;
+}
+
 /* A helper that copies 8 bytes between the program's stack and an address of the traced process, here 0: it is loaded, never run. */
 static struct err *try_copy_helper(int helper, bool to_user, uint32_t attach_type, uint32_t flags)
 {
@@ -449,6 +548,38 @@ static struct err *try_copy_helper(int helper, bool to_user, uint32_t attach_typ
 	};
 
 	return LOAD_KPROBE(attach_type, flags, insns, &program);
+}
+
+/* Loaded with a tail call to nowhere where that is needed (doctor.h), for perf events where there is no uprobe_multi. Never run. */
+static struct err *try_sleepable(void)
+{
+	int map _cleanup_fd_ = -1, program _cleanup_fd_ = -1;
+	bool guarded = doctor_private_stacks();
+	struct err *err = guarded ? create_map(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1, &map) : NULL;
+
+	if (err)
+		return err;
+	struct bpf_insn insns[] = {
+		MOV_REG(BPF_REG_6, BPF_REG_1),  STORE_IMM(BPF_DW, BPF_REG_10, -8, 0),
+		MOV_REG(BPF_REG_1, BPF_REG_10), ADD_IMM(BPF_REG_1, -8),
+		MOV_IMM(BPF_REG_2, 8),          MOV_IMM(BPF_REG_3, 0),
+		CALL(BPF_FUNC_copy_from_user),  ZERO_AND_EXIT,
+	};
+	struct bpf_insn guard[LENGTH(insns) + 5];
+
+	memcpy(guard, insns, sizeof(insns));
+	memcpy(guard + LENGTH(insns) - 2,
+	       (struct bpf_insn[]){ MOV_REG(BPF_REG_1, BPF_REG_6), LOAD_MAP(BPF_REG_2, map), MOV_IMM(BPF_REG_3, 0),
+				    CALL(BPF_FUNC_tail_call), ZERO_AND_EXIT },
+	       7 * sizeof(*insns));
+	if (!guarded) {
+		err = LOAD_KPROBE(ATTACH_TRACE_UPROBE_MULTI, PROG_FLAG_SLEEPABLE, insns, &program);
+	} else {
+		err = LOAD_KPROBE(ATTACH_TRACE_UPROBE_MULTI, PROG_FLAG_SLEEPABLE, guard, &program);
+		if (err)
+			return err_wrap(err, "a program that sleeps would share its stack with others on its CPU");
+	}
+	return err;
 }
 
 static struct err *try_context_write(void)
@@ -518,7 +649,7 @@ struct err *doctor_try(enum doctor_check check)
 	case DOCTOR_CONTEXT_WRITE:
 		return try_context_write();
 	case DOCTOR_SLEEPABLE:
-		return try_copy_helper(BPF_FUNC_copy_from_user, false, ATTACH_TRACE_UPROBE_MULTI, PROG_FLAG_SLEEPABLE);
+		return try_sleepable();
 	case DOCTOR_KPROBE:
 		return try_kprobe();
 	case DOCTOR_RAW_TRACEPOINT:
@@ -527,6 +658,10 @@ struct err *doctor_try(enum doctor_check check)
 		return try_btf();
 	case DOCTOR_MEMLOCK:
 		return try_memlock();
+	case DOCTOR_MULTI_PID:
+		return try_multi_pid();
+	case DOCTOR_CAPABILITIES:
+		return try_capabilities();
 	case DOCTOR_N_CHECKS:
 		break;
 	}

@@ -35,7 +35,8 @@ struct site_ref {
 struct collector_maps { /* descriptors, -1 where there is none */
 	int sites, steps, counters, control, pids, telemetry, events;
 	int goids;
-	int scratch, blank; /* perf output only */
+	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
+	int scratch, blank;         /* perf output only */
 };
 
 struct loader;    /* load.c and attach.c */

@@ -154,8 +154,8 @@ static void choose_features(struct collector *c, struct loader *l)
 	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites;
 
 	l->perform_ret = has_returns(c) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
-	l->sleepable = follows && c->buffer == BUFFER_RING && c->options.attach != ATTACH_PERF &&
-		       !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
+	l->sleepable = follows && c->buffer == BUFFER_RING && !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
+	l->guard_sleepable = l->sleepable && doctor_private_stacks();
 }
 
 const char *collector_cflags(struct collector *c)
@@ -170,9 +170,10 @@ const char *collector_cflags(struct collector *c)
 		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING
 												       : BUFFER_PERF;
 		choose_features(c, l);
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s",
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s",
 			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
+			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
 			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
 			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY");
@@ -228,6 +229,10 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 			       TELEMETRY_MAX);
 	if (!err)
 		err = make_map(&m->goids, BPF_MAP_TYPE_PERCPU_ARRAY, "goids", 4, sizeof(struct kept_goid), 1);
+	if (!err)
+		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
+	if (!err && l->guard_sleepable)
+		err = make_map(&m->nothing_sleep, BPF_MAP_TYPE_PROG_ARRAY, "nothing_sleep", 4, 4, 1);
 	if (!err && c->buffer == BUFFER_RING)
 		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, ring_size(c->options.buffer_size));
 	if (!err && c->buffer == BUFFER_PERF) {
@@ -245,10 +250,12 @@ static int map_by_name(const struct collector *c, const char *name)
 	const struct {
 		const char *name;
 		int fd;
-	} v[] = { { "control", c->maps.control },   { "sites", c->maps.sites },     { "steps", c->maps.steps },
-		  { "counters", c->maps.counters }, { "pids", c->maps.pids },       { "telemetry", c->maps.telemetry },
-		  { "events", c->maps.events },     { "scratch", c->maps.scratch }, { "blank", c->maps.blank },
-		  { "goids", c->maps.goids } };
+	} v[] = { { "control", c->maps.control }, { "sites", c->maps.sites },
+		  { "steps", c->maps.steps },     { "counters", c->maps.counters },
+		  { "pids", c->maps.pids },       { "telemetry", c->maps.telemetry },
+		  { "events", c->maps.events },   { "scratch", c->maps.scratch },
+		  { "blank", c->maps.blank },     { "goids", c->maps.goids },
+		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -554,8 +561,9 @@ const char *collector_load_report(struct collector *c)
 
 void collector_loader_destroy(struct collector *c)
 {
-	int *fds[] = { &c->maps.sites,     &c->maps.steps,  &c->maps.counters, &c->maps.control, &c->maps.pids,
-		       &c->maps.telemetry, &c->maps.events, &c->maps.scratch,  &c->maps.blank,   &c->maps.goids };
+	int *fds[] = { &c->maps.sites, &c->maps.steps,     &c->maps.counters, &c->maps.control,
+		       &c->maps.pids,  &c->maps.telemetry, &c->maps.events,   &c->maps.scratch,
+		       &c->maps.blank, &c->maps.goids,     &c->maps.nothing,  &c->maps.nothing_sleep };
 
 	collector_detach(c);
 	c->fault_why = NULL;

@@ -23,15 +23,17 @@ struct loaded_program {
 struct loader {
 	char cflags[256];
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
-	bool perform_ret, sleepable;              /* -DPERFORM_RET, -DSLEEPABLE */
+	bool guard_sleepable;
+	bool perform_ret, sleepable; /* -DPERFORM_RET, -DSLEEPABLE */
 	struct loaded_program programs[PROGRAM_VARIANTS];
 	char report[1024];
 	size_t n_links;
 	int *links; /* descriptors of links */
 	size_t n_events;
-	int *events;            /* descriptors of perf events, where attached so */
+	int *events;               /* descriptors of perf events, where attached so */
 	uint32_t n_pids, only_pid; /* processes allowed; the last of them */
-	struct control control; /* as last written; `enabled` is set by maps_set_enabled() */
+	uint32_t link_pid;         /* attach.c: whose links are; 0: anyone's */
+	struct control control;    /* as last written; `enabled` is set by maps_set_enabled() */
 };
 
 bool keeps_goids(const struct plan *plan);

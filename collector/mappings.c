@@ -9,11 +9,13 @@
 
 #include "internal.h"
 
-#define SLOTS 8             /* processes remembered */
-#define RANGES_MAX 262144u  /* of one process; vm.max_map_count is usually a quarter of it */
-#define LINE_SIZE 4352      /* PATH_MAX, and the numbers before it */
-#define USER_FIRST 4096     /* the first page is never mapped (vm.mmap_min_addr), and nil pointers with an offset lead there */
-#define FRESH_NS 1000000    /* a list is read again at the earliest after this time, and after COST times what reading it took */
+#define SLOTS 8            /* processes remembered */
+#define RANGES_MAX 262144u /* of one process; vm.max_map_count is usually a quarter of it */
+#define LINE_SIZE 4352     /* PATH_MAX, and the numbers before it */
+#define USER_FIRST                                                                                                     \
+	4096 /* the first page is never mapped (vm.mmap_min_addr), and nil pointers with an offset lead there */
+#define FRESH_NS                                                                                                       \
+	1000000 /* a list is read again at the earliest after this time, and after COST times what reading it took */
 #define COST 10
 #define INITIAL_PID_NS 0xeffffffcu /* inode of the machine's own pid namespace (include/linux/proc_ns.h) */
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -84,6 +85,19 @@ def tracee(go_program: Callable[..., Path]) -> Callable[..., Path]:
         return go_program(go_versions.TRACEE, version, mode)
 
     return build
+
+
+@pytest.fixture
+def own_copy(tmp_path: Path) -> Callable[[Path], Path]:
+    """own_copy(program): for this test alone. A trace shows every process of its file, those of other tests too."""
+
+    def copy(program: Path) -> Path:
+        target = tmp_path / f"{program.parent.name}"
+        if not target.exists():
+            shutil.copy(program, target)
+        return target
+
+    return copy
 
 
 @pytest.fixture

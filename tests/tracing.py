@@ -64,7 +64,7 @@ def environment(env: dict[str, str] | None) -> dict[str, str]:
 
 
 def hear_interrupts() -> None:
-    """A shell's background job passes on that SIGINT is ignored, and the interpreter keeps to that until the tracer's own code runs."""
+    """A background job inherits that SIGINT is ignored, and Python keeps to that until the tracer's code runs."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -28,7 +28,7 @@ struct collector_options {
     enum collector_attach attach;
     enum collector_format format;
     uint64_t buffer_size, max_calls;
-    bool filter_pids, color, utc, no_args, no_results, no_returns;
+    bool force, filter_pids, color, utc, no_args, no_results, no_returns;
     int out_fd;
     uint32_t string_size, depth, elements;
     const char *tracer_version;
@@ -44,6 +44,7 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size);
 struct err *collector_allow_pid(struct collector *c, uint32_t pid);
 const char *collector_load_report(struct collector *c);
 struct err *collector_attach(struct collector *c);
+double collector_detach_seconds(const struct collector *c);
 struct err *collector_start(struct collector *c);
 
 enum collector_event { COLLECTOR_TIMEOUT, COLLECTOR_LIMIT, COLLECTOR_CLOSED, COLLECTOR_FAILED, COLLECTOR_EXITED, ... };
@@ -78,7 +79,8 @@ const struct collector_summary *collector_summary(struct collector *c);
 enum doctor_check {
     DOCTOR_BPF, DOCTOR_UPROBE_PERF, DOCTOR_UPROBE_MULTI, DOCTOR_COOKIE_PERF, DOCTOR_COOKIE_MULTI, DOCTOR_RING_BUFFER,
     DOCTOR_PERF_BUFFER, DOCTOR_PROBE_READ_USER, DOCTOR_PROBE_WRITE_USER, DOCTOR_CONTEXT_WRITE, DOCTOR_SLEEPABLE,
-    DOCTOR_KPROBE, DOCTOR_RAW_TRACEPOINT, DOCTOR_BTF, DOCTOR_MEMLOCK, DOCTOR_N_CHECKS, ...
+    DOCTOR_KPROBE, DOCTOR_RAW_TRACEPOINT, DOCTOR_BTF, DOCTOR_MEMLOCK, DOCTOR_MULTI_PID, DOCTOR_CAPABILITIES,
+    DOCTOR_N_CHECKS, ...
 };
 struct err *doctor_try(enum doctor_check check);
 """

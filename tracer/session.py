@@ -38,6 +38,7 @@ from tracer.summary import Summary
 
 PROGRAM_FILE = "call.bpf.c"
 WAIT_SLICE_MS = 50  # how long the watcher stays in C before it looks whether the trace has ended
+SLOW_DETACH_S = 1.0  # from here on the start line says it
 COMMAND_POLL_S = 0.05  # only where the kernel has no pidfd
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class TraceOptions:
     quiet: bool = False
     verbose: bool = False
     fail_on_loss: bool = False
+    force: bool = False  # also what takes long to end
     dry_run: bool = False
     show_program: bool = False
 
@@ -173,6 +175,7 @@ class Collector:
         how.format = formats[options.format]
         how.buffer_size = options.buffer_size
         how.max_calls = options.max_calls or 0
+        how.force = options.force
         how.filter_pids = filter_pids
         how.color = options.format == "text" and output.wants_color(options.color, out_fd)
         how.no_args, how.no_results, how.no_returns = (
@@ -214,6 +217,9 @@ class Collector:
 
     def attach(self) -> None:
         self._check(self._lib.collector_attach(self._collector))
+
+    def detach_seconds(self) -> float:
+        return float(self._lib.collector_detach_seconds(self._collector))
 
     def start(self) -> None:
         self._check(self._lib.collector_start(self._collector))
@@ -347,7 +353,7 @@ class _Trace:
             collector.allow_pid(pid)
         beside(collector.attach)
         self.watch.lap("attach")
-        self._announce(plan)
+        self._announce(plan, collector)
         self.signals.disable = collector.disable
         collector.start()
         if self.signals.received is not None:
@@ -395,14 +401,17 @@ class _Trace:
         sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILE)}")
         return EXIT_OK
 
-    def _announce(self, plan: Plan) -> None:
+    def _announce(self, plan: Plan, collector: Collector) -> None:
         o = self.options
         self.messages.plan_warnings(plan)
         if (o.pids or self.command) and not processes.in_initial_namespace():
             self.messages.warning(
                 "process ids here are those of a container; the kernel counts them otherwise, and may find none"
             )
-        self.messages.start(self.binary, plan, self._end())
+        end, seconds = self._end(), collector.detach_seconds()
+        if seconds >= SLOW_DETACH_S:
+            end += f", and takes up to {seconds:.0f} s then: this kernel takes probes away one by one"
+        self.messages.start(self.binary, plan, end)
         if not (o.pids or self.command):
             pids = processes.running(self.binary.identity)
             if pids:

@@ -17,9 +17,9 @@ WAYS = [("multi", "ring"), ("multi", "perf"), ("perf", "ring"), ("perf", "perf")
 
 
 @pytest.fixture
-def counts(go_program: Callable[..., Path]) -> Callable[..., Path]:
+def counts(go_program: Callable[..., Path], own_copy: Callable[[Path], Path]) -> Callable[..., Path]:
     def build(version: str = "1.26", mode: str = "default") -> Path:
-        return go_program(COUNTS, version, mode)
+        return own_copy(go_program(COUNTS, version, mode))
 
     return build
 

@@ -160,9 +160,11 @@ def test_status_of_the_command_is_told_not_returned(
     assert re.search(r"\b2\b", run.stderr), run.stderr
 
 
-def test_first_terminal_second_terminal(tracee: Callable[..., Path], tracer: Tracer) -> None:
+def test_first_terminal_second_terminal(
+    tracee: Callable[..., Path], tracer: Tracer, own_copy: Callable[[Path], Path]
+) -> None:
     """The tracer first, the program later and elsewhere; then Ctrl-C: the README's second way."""
-    program = tracee()
+    program = own_copy(tracee())
     tracing = tracer.start("--binary", program, "--func", "main.ebpfDemo", "-f", "jsonl").attached()
     started = tracer.program(program, "-n", CALLS, "-pause", "10ms")
     assert len(printed(started.finish())) == 2 * CALLS

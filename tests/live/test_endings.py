@@ -19,8 +19,8 @@ FUNC = ("--func", "main.target", "-f", "jsonl")
 
 
 @pytest.fixture
-def counts(go_program: Callable[..., Path]) -> Path:
-    return go_program(COUNTS)
+def counts(go_program: Callable[..., Path], own_copy: Callable[[Path], Path]) -> Path:
+    return own_copy(go_program(COUNTS))
 
 
 class Paced:

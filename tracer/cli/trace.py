@@ -62,6 +62,11 @@ def prepare_parser(parser: Parser) -> None:
         metavar="SIZE",
         help="room for events that are not yet printed: 64k, 256M (16M)",
     )
+    kernel.add_argument(
+        "--force",
+        action="store_true",
+        help="probe more than 200 places also where the kernel takes probes away one by one (0.1 s each)",
+    )
     parser.description = (
         "Print each call of the functions, with its arguments and results.\n"
         "Environment: TRACER_ATTACH=multi|perf and TRACER_BUFFER=ring|perf force how probes are attached and how\n"
@@ -114,6 +119,7 @@ def run(args: Namespace) -> int:
             quiet=args.quiet,
             verbose=args.verbose,
             fail_on_loss=args.fail_on_loss,
+            force=args.force,
             dry_run=args.dry_run,
             show_program=args.ebpf,
         )
