@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests in the guest share with the script that boots it: the programs, what the kernel allows, the facts found."""
+"""What the tests in the guest share with the script that boots it: programs, what the kernel allows, facts found."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build_all() -> None:
     untouched()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def allowed(check: str) -> bool:
     """What `doctor` finds out, without its other checks."""
     from tracer import native

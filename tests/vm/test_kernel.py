@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tracer on the kernel that runs: by every way of attaching and every buffer that it has, and what it alone allows."""
+"""The tracer on the kernel that runs: every way of attaching and every buffer it has, and what it alone allows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import guest
 import pytest
-from tracing import ROOT, Tracer, Tracing, check_accounting, of_type
+from tracing import ROOT, Tracer, Tracing, check_accounting, of_type, until
 
 pytestmark = pytest.mark.vm
 
@@ -173,7 +173,9 @@ def test_memory_that_was_never_touched(sleepable: str, attach: str, tracer: Trac
     env = {"TRACER_SLEEPABLE": sleepable, "TRACER_ATTACH": attach}
     tracing = tracer.start("-p", target.pid, "--func", "main.show", "-f", "jsonl", env=env).attached()
     target.go()
-    assert target.finish().strip() == guest.untouched_text()
+    assert (target.line(), target.line()) == (guest.untouched_text(), "called")
+    until(lambda: tracing.count("call") == 2, "two calls", LONG)
+    target.finish()
     run = tracing.finish(LONG)
     assert run.status == 0, run.stderr
     first, second = of_type(run.events, "call")
@@ -181,10 +183,7 @@ def test_memory_that_was_never_touched(sleepable: str, attach: str, tracer: Trac
     if sleepable == "1" and guest.allowed("sleepable"):
         assert (first["args"], first["notes"]) == ({"s": guest.untouched_text(), "n": 1}, {})
     else:
-        # the process may have ended before its mappings were asked for
-        whys = (["unreadable: not resident"], ["unreadable: not resident or bad address"])
-        assert first["args"] == {"s": None, "n": 1}
-        assert first["notes"]["s"] in whys
+        assert (first["args"], first["notes"]) == ({"s": None, "n": 1}, {"s": ["unreadable: not resident"]})
     if attach == ATTACHMENTS[0]:
         guest.note(f"untouched, sleepable={sleepable}", first["notes"].get("s", ["read"])[0])
 
@@ -207,7 +206,7 @@ def test_probes_taken_away_one_by_one(tracer: Tracer) -> None:
     assert refused.status == 1, refused
     assert re.match(r"error: .*\d+ probes.* s, .*\nhint: .*--force", refused.stderr), refused.stderr
     tracing = tracer.start(
-        *("-b", guest.counts(), "--func", "bufio.(*Reader).*", "--no-args", "--no-results", "-f", "jsonl"), env=env
+        *("-b", guest.counts(), "--func", "strconv.*", "--no-args", "--no-results", "-f", "jsonl"), env=env
     ).attached()
     begun = time.monotonic()
     run = tracing.stop(LONG)
