@@ -132,7 +132,7 @@ def table(results: list[Result]) -> str:
         "failed",
         "skipped",
         "instructions → followed by the verifier",
-    )  # noqa: E501
+    )
     rows = [head]
     for r in results:
         verifier = sorted((name.split()[1], fact) for name, fact in r.facts.items() if name.startswith("verifier "))
@@ -147,7 +147,7 @@ def table(results: list[Result]) -> str:
                 str(r.failed),
                 str(r.skipped),
                 counts,
-            )  # noqa: E501
+            )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)

@@ -179,7 +179,7 @@ def test_compile_the_call_program(flags: list[str]) -> None:
     programs = unpack(Compiler().compile(assemble("call.bpf.c"), flags))
     assert set(programs) == {"call_regs", "call_few", "call_many", "goroutine_exit"}
     names = {name for _, refs in programs.values() for _, name in refs}
-    expected = {"control", "sites", "steps", "counters", "pids", "goids", "telemetry", "events"}
+    expected = {"control", "sites", "steps", "counters", "pids", "goids", "nothing", "telemetry", "events"}
     assert names == expected | ({"scratch", "blank"} if "-DUSE_PERF" in flags else set())
 
 

@@ -51,6 +51,12 @@ TRIES = (
     ("perf_buffer", "perf buffer", "events need the ring buffer"),
     ("memlock", "maps beyond the limit of locked memory", "a large --buffer needs a larger `ulimit -l`"),
     ("btf", "the kernel's type information (BTF)", "goroutines of assembly functions and Go < 1.17 may be unknown"),
+    (
+        "multi_pid",
+        "one process's own link, in all its threads",
+        "a trace of one process costs the others of its file a little",
+    ),
+    ("capabilities", "CAP_BPF and CAP_PERFMON instead of root", "only root can trace here"),
     ("sleepable", "sleepable programs", "memory that is not resident cannot be read"),
     ("probe_write_user", "writing the program's memory", "arguments on the stack cannot be changed"),
     ("context_write", "writing the program's registers", "arguments in registers cannot be changed"),
