@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Loop calls one function in a tight loop and prints the nanoseconds of a call: "ns_per_call 1.8". It says "ready" and waits for a line first.
+// Loop calls one function in a tight loop and prints the nanoseconds of a call, by the clock and by the CPU time of its
+// thread: "ns_per_call 1.80 1.79". It says "ready" and waits for a line first.
 package main
 
 import (
@@ -8,7 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 var sink int
@@ -30,6 +34,13 @@ func text(a int, b int, s string) int {
 	return leaf(a) + b + len(s)
 }
 
+// CPU time of this thread in ns, by CLOCK_THREAD_CPUTIME_ID (linux/time.h).
+func cpu() int64 {
+	var ts syscall.Timespec
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 3, uintptr(unsafe.Pointer(&ts)), 0)
+	return ts.Nano()
+}
+
 func main() {
 	n := flag.Int("n", 1000003, "calls")
 	name := flag.String("func", "ints", "ints or text")
@@ -37,7 +48,8 @@ func main() {
 	fmt.Println("ready")
 	bufio.NewReader(os.Stdin).ReadString('\n')
 	s := "sixteen bytes ok"[:16]
-	start := time.Now()
+	runtime.LockOSThread()
+	start, startCPU := time.Now(), cpu()
 	if *name == "text" {
 		for i := 0; i < *n; i++ {
 			sink += text(i, 2, s)
@@ -47,5 +59,6 @@ func main() {
 			sink += ints(i, 2)
 		}
 	}
-	fmt.Printf("ns_per_call %.2f\n", float64(time.Since(start).Nanoseconds())/float64(*n))
+	wall, used := time.Since(start).Nanoseconds(), cpu()-startCPU
+	fmt.Printf("ns_per_call %.2f %.2f\n", float64(wall)/float64(*n), float64(used)/float64(*n))
 }
