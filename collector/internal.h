@@ -64,6 +64,7 @@ struct collector {
 	void *fault_arg;
 
 	struct queue *queue;
+	size_t ring_size; /* bytes of the ring buffer, where c->buffer is BUFFER_RING */
 	struct drain *drain;
 	struct processes *processes;
 	struct writer *writer;

@@ -233,8 +233,10 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
 	if (!err && l->guard_sleepable)
 		err = make_map(&m->nothing_sleep, BPF_MAP_TYPE_PROG_ARRAY, "nothing_sleep", 4, 4, 1);
-	if (!err && c->buffer == BUFFER_RING)
-		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, ring_size(c->options.buffer_size));
+	if (!err && c->buffer == BUFFER_RING) {
+		c->ring_size = ring_size(c->options.buffer_size);
+		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, c->ring_size);
+	}
 	if (!err && c->buffer == BUFFER_PERF) {
 		err = make_map(&m->events, BPF_MAP_TYPE_PERF_EVENT_ARRAY, "events", 4, 4, c->ncpu);
 		if (!err)

@@ -9,10 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <bcc/libbpf.h>
-
 #include "drain.h"
 #include "perf.h"
+#include "ringbuf.h"
 
 #define BUSY_MS 2  /* between looks, after one that found something: at most some MiB of records */
 #define IDLE_MS 10 /* a person does not see it */
@@ -23,7 +22,7 @@
 
 struct drain {
 	struct collector *c;
-	struct ring_buffer *ring;
+	struct ringbuf *ring;
 	struct perf_buffers *perf;
 	int epoll;
 	uint32_t pass; /* records taken in this pass */
@@ -53,12 +52,7 @@ static bool take_record(struct drain *d, const void *data, size_t size)
 	return ++d->pass < PASS_RECORDS;
 }
 
-static int on_ring_record(void *arg, void *data, size_t size)
-{
-	return take_record(arg, data, size) ? 0 : -EAGAIN;
-}
-
-static bool on_perf_record(void *arg, const void *data, size_t size)
+static bool on_record(void *arg, const void *data, size_t size)
 {
 	return take_record(arg, data, size);
 }
@@ -68,9 +62,9 @@ static bool take_all(struct drain *d, uint64_t until)
 {
 	d->pass = 0;
 	if (d->perf)
-		perf_buffers_take(d->perf, until, on_perf_record, d);
+		perf_buffers_take(d->perf, until, on_record, d);
 	else
-		bpf_consume_ringbuf(d->ring);
+		ringbuf_take(d->ring, on_record, d);
 	if (d->perf)
 		atomic_store(&d->c->perf_lost, perf_buffers_lost(d->perf));
 	queue_publish(d->c->queue);
@@ -155,10 +149,7 @@ static struct err *open_buffers(struct drain *d)
 
 	if (c->buffer == BUFFER_PERF)
 		return perf_buffers_create(c, &d->perf);
-	d->ring = bpf_new_ringbuf(c->maps.events, on_ring_record, d);
-	if (!d->ring)
-		return err_create(ERR_KERNEL, "cannot map the ring buffer: %s", strerror(errno));
-	return NULL;
+	return ringbuf_open(c->maps.events, c->ring_size, &d->ring);
 }
 
 struct err *drain_create(struct collector *c, struct drain **ret)
@@ -191,8 +182,7 @@ void drain_destroy(struct drain *d)
 {
 	if (!d)
 		return;
-	if (d->ring)
-		bpf_free_ringbuf(d->ring);
+	ringbuf_close(d->ring);
 	perf_buffers_destroy(d->perf);
 	close(d->epoll);
 	free(d);
