@@ -33,7 +33,7 @@ LOOP = ROOT / "bench" / "programs" / "loop"
 COUNTS = ROOT / "tests" / "live" / "programs" / "counts"
 GO = "1.26"
 CALLS = 300_007
-ROUNDS = 5
+ROUNDS = 9
 
 
 def row(what: str, value: str, wanted: str = "") -> None:

@@ -32,7 +32,6 @@
 #ifndef PAGE_SIZE
 #define PAGE_SIZE 4096 /* BCC's ring buffer macro wants it */
 #endif
-#define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
 
 #include "record.h"
 
@@ -40,15 +39,10 @@ struct step_list {
 	struct step step[STEPS_LIST];
 };
 
-/* Sizes here are placeholders: the collector makes the maps (collector/load.c), of the same names, keys and values. */
-BPF_ARRAY(control, struct control, 1);
-BPF_ARRAY(sites, struct site, 1);
 BPF_ARRAY(steps, struct step_list, 1);
-BPF_PERCPU_ARRAY(counters, struct fn_counters, 1);
-BPF_HASH(pids, u32, u32, 1);
-BPF_PERCPU_ARRAY(goids, struct kept_goid, 1);
 
 #include "telemetry.h"
+#include "probe.h"
 #include "location.h"
 #include "goroutine.h"
 
@@ -60,27 +54,6 @@ BPF_ARRAY(blank, struct call_record, 1);
 #else
 BPF_RINGBUF_OUTPUT(events, 1);
 #endif
-
-/* Without a tail call in it a program's stack would be its CPU's (collector/doctor.h, doctor_private_stacks). Nothing is ever in here. */
-BPF_PROG_ARRAY(nothing, 1);
-#if defined(SLEEPABLE) && defined(GUARD_SLEEPABLE)
-BPF_PROG_ARRAY(nothing_sleep, 1);
-#endif
-
-static __always_inline void guard_stack(struct pt_regs *ctx, int sleepable)
-{
-#ifdef SLEEPABLE
-	if (sleepable) {
-#ifdef GUARD_SLEEPABLE
-		nothing_sleep.call(ctx, 0);
-#endif
-		return;
-	}
-#endif
-	nothing.call(ctx, 0);
-}
-
-#define add(field) __sync_fetch_and_add(&(field), 1)
 
 static __always_inline void fill_record(struct pt_regs *ctx, struct call_record *r, const struct site *site, u32 index,
 					const struct control *ctl, u64 id)
@@ -105,28 +78,6 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 	r->head.regs[8] = ctx->r11;
 	r->head.regs[9] = ctx->dx;
 	read_goroutine(ctx, site, ctl, &r->head);
-}
-
-/* A call that nobody asked for is counted and left: 1. */
-static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
-				       struct fn_counters *n, u32 pid)
-{
-	if (ctl->filter_pids && !pids.lookup(&pid)) {
-		if (site->kind == SITE_ENTRY)
-			add(n->filtered);
-		else
-			add(n->filtered_returns);
-		return 1;
-	}
-	if ((site->flags & SITE_CHECK_BRANCH) && (ctx->flags & EFLAGS_CF_ZF)) {
-		add(n->duplicates);
-		return 1;
-	}
-	if (ctl->max_calls && site->kind == SITE_ENTRY && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
-		add(n->limited);
-		return 1;
-	}
-	return 0;
 }
 
 static __always_inline void count_lost(const struct site *site, struct fn_counters *n)
@@ -173,19 +124,6 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 {
 	events.ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return 0;
-}
-#endif
-
-#ifdef PERFORM_RET
-/* RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
-static __always_inline void perform_ret(struct pt_regs *ctx)
-{
-	u64 to = 0, sp = ctx->sp;
-
-	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
-		return; /* then the kernel steps it, as without us */
-	ctx->ip = to;
-	ctx->sp = sp + 8;
 }
 #endif
 

@@ -6,6 +6,8 @@
 /* runtime.g begins with stack{lo, hi} (runtime2.go, all versions since Go 1.4). */
 #define G_STACK_HI 8
 
+BPF_PERCPU_ARRAY(goids, struct kept_goid, 1);
+
 static __always_inline u64 find_g(struct pt_regs *ctx, const struct site *site, const struct control *ctl)
 {
 	u64 base = 0, g = 0, r14 = ctx->r14, rcx = ctx->cx;

@@ -10,10 +10,6 @@ struct call_record {
 	u16 where[STEPS_LIST]; /* offset in data of what step i read; 0: it read nothing */
 };
 
-/* Keep the compiler from knowing x: it must not drop a bounds check that the verifier wants to see. What is checked is a u64: of
- * a u32 the compiler checks one copy and uses another. */
-#define opaque(x) asm volatile("" : "+r"(x))
-
 /* The register copy at `index`. 0 on success, -1 where there is no such register. */
 static __always_inline int read_register(struct call_record *r, u64 index, u64 *word)
 {

@@ -91,6 +91,7 @@ struct site {
 	__u16 m_off;      /* offset of m in runtime.g */
 	__u16 curg_off;   /* offset of curg in runtime.m; 0: not known */
 	__s32 tls_offset; /* of g from the thread pointer (amd64: usually -8) */
+	__u32 frame;      /* bytes from the stack pointer at the hit up to the return address */
 };
 
 /* ---- records --------------------------------------------------------------------------------------------- */
@@ -151,6 +152,10 @@ struct fn_counters {
 	__u64 limited_returns;
 	__u64 returns_lost;
 	__u64 read_failures; /* chunks that are CHUNK_FAULT */
+	/* aggregate.bpf.c only; `trace` counts these where it writes */
+	__u64 counted;         /* calls that went into the sums */
+	__u64 counted_returns; /* returns that did */
+	__u64 unpaired;        /* returns whose call was not seen */
 };
 
 /* One entry, index 0. */
@@ -174,6 +179,41 @@ struct kept_goid {
 	__u64 check;
 };
 
+/* ---- sums (aggregate.bpf.c) ------------------------------------------------------------------------------ */
+
+/* A call that has not returned (map `open_calls`, value: u64 time of the call, ns). g never moves, and the depth survives stack growth. */
+struct open_key {
+	__u64 g;
+	__u64 depth; /* g.stack.hi - address of the return address */
+	__u32 pid, fid;
+};
+
+/* Durations are summed in classes of which eight make an octave: a class is at most 1/8 wide. 0–7 ns are classes of their own. */
+#define DURATION_SUB_BITS 3
+#define DURATION_CLASSES 496 /* (64 - 3 + 1) * 8: every u64 */
+
+struct duration_key {
+	__u32 fid;
+	__u32 class;
+};
+
+struct duration_sum { /* per CPU */
+	__u64 count;
+	__u64 total; /* ns */
+	__u64 max; /* ns; a program that is preempted between reading and writing it can put back a smaller one of the same class */
+};
+
+/* Who calls (map `callers`, value: u64 count). */
+struct caller_key {
+	__u64 bias;   /* instruction pointer of the hit; minus the site's link address: the load bias */
+	__u64 caller; /* return address on top of the stack at the function's entry; 0 if it could not be read */
+	__s64 stack;  /* id in the map `stacks`, or the helper's negative error */
+	__u32 site;
+	__u32 pid;
+};
+
+#define STACK_FRAMES 127 /* PERF_MAX_STACK_DEPTH, what a stack map holds of one */
+
 /* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */
 struct telemetry_key {
 	__u16 file; /* enum bpf_file */
@@ -181,7 +221,7 @@ struct telemetry_key {
 	__s32 error; /* what the helper returned */
 };
 
-enum bpf_file { BPF_FILE_CALL = 1, BPF_FILE_LOCATION = 2, BPF_FILE_GOROUTINE = 3 };
+enum bpf_file { BPF_FILE_CALL = 1, BPF_FILE_LOCATION = 2, BPF_FILE_GOROUTINE = 3, BPF_FILE_AGGREGATE = 4 };
 
 #define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */
 

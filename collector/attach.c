@@ -86,15 +86,14 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 	if (variant == PROGRAM_GOEXIT) {
 		offsets[0] = p->plan->binary.goexit_off;
 		cookies[0] = 0;
-		return keeps_goids(p->plan);
+		return keeps_goids(c, p->plan);
 	}
 	for (uint32_t i = 0; i < p->plan->n_sites; i++) {
-		if ((int)site_variant(&p->plan->sites[i]) != variant)
+		if ((int)site_variant(c, &p->plan->sites[i]) != variant)
 			continue;
 		offsets[n] = p->plan->sites[i].file_off;
 		cookies[n++] = p->first_site + i;
 	}
-	(void)c;
 	return n;
 }
 
@@ -206,7 +205,7 @@ static size_t perf_events(const struct collector *c)
 	if (!c->loader || c->attach != ATTACH_PERF)
 		return 0;
 	for (uint32_t i = 0; i < c->n_plans; i++)
-		n += keeps_goids(c->plans[i].plan);
+		n += keeps_goids(c, c->plans[i].plan);
 	return n;
 }
 

@@ -15,9 +15,12 @@
 
 enum collector_buffer { BUFFER_AUTO = 0, BUFFER_RING, BUFFER_PERF };
 enum collector_attach { ATTACH_AUTO = 0, ATTACH_MULTI, ATTACH_PERF };
+/* What the programs do at a hit: send it (MODE_TRACE), or sum it in the kernel (collector/sums.c). */
+enum collector_mode { MODE_TRACE = 0, MODE_COUNT, MODE_HIST, MODE_STACK };
 enum collector_format { FORMAT_TEXT = 0, FORMAT_JSON, FORMAT_NONE };
 
 struct collector_options {
+	enum collector_mode mode;
 	enum collector_buffer buffer;
 	enum collector_attach attach;
 	enum collector_format format;
@@ -88,6 +91,7 @@ struct collector_function_summary {
 		returns_lost;
 	uint64_t unwound; /* made-up returns */
 	uint64_t read_failures;
+	uint64_t counted, counted_returns; /* in the sums; 0 with MODE_TRACE */
 };
 
 struct collector_summary {
@@ -109,5 +113,31 @@ struct collector_summary {
 
 /* Valid after collector_stop(), until destroy. */
 const struct collector_summary *collector_summary(struct collector *c);
+
+/* ---- sums: valid from collector_load() until destroy, while tracing goes on too ------------------------------- */
+
+/* Of one function (fid): calls that went into the sums so far. */
+uint64_t collector_count(struct collector *c, uint32_t fid);
+
+/* MODE_HIST: durations of one function, DURATION_CLASSES of bpf_c/record.h, and what they add up to. */
+struct collector_durations {
+	uint64_t count, total_ns, max_ns;
+	uint64_t classes[DURATION_CLASSES];
+};
+struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
+
+/* Shortest duration (ns) of a class. */
+uint64_t duration_class_start(uint32_t class);
+
+/* MODE_STACK: one for each way that led to a function in a process. */
+struct collector_stack {
+	uint32_t fid, pid;
+	uint64_t count;
+	uint64_t bias;     /* load bias: addresses below are link addresses plus this */
+	bool cut;          /* the stack itself was not kept: the table was full */
+	uint32_t n_frames; /* the function itself first, then return addresses, outermost last */
+	uint64_t frames[STACK_FRAMES + 1];
+};
+struct err *collector_stacks(struct collector *c, struct collector_stack **ret, uint32_t *n_ret); /* free() */
 
 #endif

@@ -37,6 +37,8 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int goids;
 	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
 	int scratch, blank;         /* perf output only */
+	int open_calls, durations;  /* MODE_HIST */
+	int stacks, callers;        /* MODE_STACK */
 };
 
 struct loader;    /* load.c and attach.c */
@@ -54,7 +56,8 @@ struct collector {
 	uint32_t *function_plan;            /* n_fids: index in plans */
 
 	struct collector_maps maps;
-	enum collector_buffer buffer; /* BUFFER_RING or BUFFER_PERF once loaded (load.c) */
+	enum collector_buffer
+		buffer; /* BUFFER_RING or BUFFER_PERF once loaded (load.c); of no meaning where nothing is sent */
 	enum collector_attach attach; /* ATTACH_MULTI or ATTACH_PERF once attached (attach.c) */
 	uint32_t ncpu;                /* possible CPUs: values of a per-CPU map (load.c) */
 	struct loader *loader;        /* load.c's own, NULL until it makes it */

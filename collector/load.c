@@ -26,16 +26,34 @@
 	16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
 #define DATA_LIMIT 32768u /* bytes of data of one record; a plan that may need more says what was left out */
 #define LOG_SIZE (1u << 20)
+#define OPEN_CALLS_MAX 131072 /* MODE_HIST; of more the oldest are forgotten, and their returns counted as unpaired */
+#define DURATIONS_MAX 65536   /* classes of all functions together */
+#define STACKS_MAX 16384      /* MODE_STACK: distinct stacks */
+#define CALLERS_MAX 65536     /* distinct ways to a function */
 
-static const char *const variant_names[PROGRAM_VARIANTS] = { "call_regs", "call_few", "call_many", "goroutine_exit" };
+static const char *const variant_names[PROGRAM_VARIANTS] = {
+	[PROGRAM_REGS] = "call_regs",        [PROGRAM_FEW] = "call_few",    [PROGRAM_MANY] = "call_many",
+	[PROGRAM_GOEXIT] = "goroutine_exit", [PROGRAM_COUNT] = "count_hit", [PROGRAM_HIST] = "hist_hit",
+	[PROGRAM_STACK] = "stack_hit",
+};
 
 long bpf_call(int cmd, void *attr, size_t size)
 {
 	return syscall(SYS_bpf, cmd, attr, size);
 }
 
-enum program_variant site_variant(const struct plan_site *site)
+enum program_variant site_variant(const struct collector *c, const struct plan_site *site)
 {
+	switch (c->options.mode) {
+	case MODE_COUNT:
+		return PROGRAM_COUNT;
+	case MODE_HIST:
+		return PROGRAM_HIST;
+	case MODE_STACK:
+		return PROGRAM_STACK;
+	case MODE_TRACE:
+		break;
+	}
 	return site->n_steps == 0 ? PROGRAM_REGS : site->n_steps <= FEW_STEPS ? PROGRAM_FEW : PROGRAM_MANY;
 }
 
@@ -72,11 +90,12 @@ static uint32_t size_class(uint32_t n)
 }
 
 /* Can goroutine ids be kept from hit to hit? Where the end of goroutines is seen. TRACER_KEEP_GOID=0 reads them at each hit. */
-bool keeps_goids(const struct plan *plan)
+bool keeps_goids(const struct collector *c, const struct plan *plan)
 {
 	const char *env = getenv("TRACER_KEEP_GOID");
 
-	return plan->binary.goexit_off && plan->binary.has_g && !(env && !strcmp(env, "0"));
+	return c->options.mode == MODE_TRACE && plan->binary.goexit_off && plan->binary.has_g &&
+	       !(env && !strcmp(env, "0"));
 }
 
 static void measure(struct collector *c, struct loader *l)
@@ -96,13 +115,13 @@ static void measure(struct collector *c, struct loader *l)
 				chunk = bytes > DATA_LIMIT ? DATA_LIMIT : bytes;
 			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
 		}
-		l->programs[site_variant(site)].n_sites++;
+		l->programs[site_variant(c, site)].n_sites++;
 		if (site->n_steps > FEW_STEPS)
 			while (steps < site->n_steps)
 				steps *= 2;
 	}
 	for (uint32_t i = 0; i < c->n_plans; i++)
-		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c->plans[i].plan);
+		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c, c->plans[i].plan);
 	l->data_max = size_class(last);
 	l->chunk_max = size_class(chunk);
 	l->steps_list = steps > STEPS_MAX ? STEPS_MAX : steps;
@@ -170,6 +189,15 @@ const char *collector_cflags(struct collector *c)
 		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING
 												       : BUFFER_PERF;
 		choose_features(c, l);
+		if (c->options.mode != MODE_TRACE) {
+			static const char *const with[] = { [MODE_COUNT] = "-DWITH_COUNT",
+							    [MODE_HIST] = "-DWITH_HIST",
+							    [MODE_STACK] = "-DWITH_STACK" };
+
+			snprintf(l->cflags, sizeof(l->cflags), "%s%s", with[c->options.mode],
+				 l->perform_ret ? " -DPERFORM_RET" : "");
+			return l->cflags;
+		}
 		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s",
 			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
@@ -233,6 +261,18 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
 	if (!err && l->guard_sleepable)
 		err = make_map(&m->nothing_sleep, BPF_MAP_TYPE_PROG_ARRAY, "nothing_sleep", 4, 4, 1);
+	if (!err && c->options.mode == MODE_HIST)
+		err = make_map(&m->open_calls, BPF_MAP_TYPE_LRU_HASH, "open_calls", sizeof(struct open_key), 8,
+			       OPEN_CALLS_MAX);
+	if (!err && c->options.mode == MODE_HIST)
+		err = make_map(&m->durations, BPF_MAP_TYPE_PERCPU_HASH, "durations", sizeof(struct duration_key),
+			       sizeof(struct duration_sum), DURATIONS_MAX);
+	if (!err && c->options.mode == MODE_STACK)
+		err = make_map(&m->stacks, BPF_MAP_TYPE_STACK_TRACE, "stacks", 4, STACK_FRAMES * 8, STACKS_MAX);
+	if (!err && c->options.mode == MODE_STACK)
+		err = make_map(&m->callers, BPF_MAP_TYPE_HASH, "callers", sizeof(struct caller_key), 8, CALLERS_MAX);
+	if (err || c->options.mode != MODE_TRACE)
+		return err;
 	if (!err && c->buffer == BUFFER_RING) {
 		c->ring_size = ring_size(c->options.buffer_size);
 		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, c->ring_size);
@@ -257,7 +297,9 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "pids", c->maps.pids },       { "telemetry", c->maps.telemetry },
 		  { "events", c->maps.events },   { "scratch", c->maps.scratch },
 		  { "blank", c->maps.blank },     { "goids", c->maps.goids },
-		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep } };
+		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep },
+		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
+		  { "callers", c->maps.callers }, { "durations", c->maps.durations } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -293,9 +335,10 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 				     .goid_off = has_g ? bin->goid_off : 0,
 				     .m_off = bin->m_off,
 				     .curg_off = bin->curg_off,
-				     .tls_offset = bin->tls_offset };
+				     .tls_offset = bin->tls_offset,
+				     .frame = s->frame };
 
-		if (keeps_goids(plan))
+		if (keeps_goids(c, plan))
 			site.flags |= SITE_KEEP_GOID;
 
 		if (s->n_steps) {
@@ -563,9 +606,10 @@ const char *collector_load_report(struct collector *c)
 
 void collector_loader_destroy(struct collector *c)
 {
-	int *fds[] = { &c->maps.sites, &c->maps.steps,     &c->maps.counters, &c->maps.control,
-		       &c->maps.pids,  &c->maps.telemetry, &c->maps.events,   &c->maps.scratch,
-		       &c->maps.blank, &c->maps.goids,     &c->maps.nothing,  &c->maps.nothing_sleep };
+	int *fds[] = { &c->maps.sites,  &c->maps.steps,     &c->maps.counters,   &c->maps.control,
+		       &c->maps.pids,   &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
+		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
+		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations };
 
 	collector_detach(c);
 	c->fault_why = NULL;
@@ -626,6 +670,8 @@ static const char *file_name(uint16_t file)
 		return "location.h";
 	case BPF_FILE_GOROUTINE:
 		return "goroutine.h";
+	case BPF_FILE_AGGREGATE:
+		return "aggregate.bpf.c";
 	}
 	return "other";
 }

@@ -2,14 +2,23 @@
 /* What the compiler's child process hands over, and what loading keeps of it.
  *
  * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, goroutine_exit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * call_few, call_many, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
  * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
 
 #include "internal.h"
 
-enum program_variant { PROGRAM_REGS, PROGRAM_FEW, PROGRAM_MANY, PROGRAM_GOEXIT, PROGRAM_VARIANTS };
+enum program_variant {
+	PROGRAM_REGS,
+	PROGRAM_FEW,
+	PROGRAM_MANY,
+	PROGRAM_GOEXIT,
+	PROGRAM_COUNT,
+	PROGRAM_HIST,
+	PROGRAM_STACK,
+	PROGRAM_VARIANTS
+};
 
 #define FEW_STEPS 4 /* as in bpf_c/call.bpf.c */
 
@@ -36,10 +45,10 @@ struct loader {
 	struct control control;    /* as last written; `enabled` is set by maps_set_enabled() */
 };
 
-bool keeps_goids(const struct plan *plan);
+bool keeps_goids(const struct collector *c, const struct plan *plan);
 
 /* Which program a site needs. */
-enum program_variant site_variant(const struct plan_site *site);
+enum program_variant site_variant(const struct collector *c, const struct plan_site *site);
 
 /* Load one variant for an attach type (0 for perf events, BPF_TRACE_UPROBE_MULTI); the descriptor, or −1 with errno and the verifier's
  * last lines in `log`. */

@@ -63,7 +63,7 @@ static bool take_all(struct drain *d, uint64_t until)
 	d->pass = 0;
 	if (d->perf)
 		perf_buffers_take(d->perf, until, on_record, d);
-	else
+	else if (d->ring)
 		ringbuf_take(d->ring, on_record, d);
 	if (d->perf)
 		atomic_store(&d->c->perf_lost, perf_buffers_lost(d->perf));
@@ -147,6 +147,8 @@ static struct err *open_buffers(struct drain *d)
 {
 	struct collector *c = d->c;
 
+	if (c->options.mode != MODE_TRACE)
+		return NULL; /* nothing is sent: the thread watches processes only */
 	if (c->buffer == BUFFER_PERF)
 		return perf_buffers_create(c, &d->perf);
 	return ringbuf_open(c->maps.events, c->ring_size, &d->ring);

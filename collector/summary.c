@@ -21,9 +21,11 @@ void count_sent(struct collector *c, uint64_t *sent_ret, uint64_t *lost_ret)
 		if (!is_traced(c, fid))
 			continue;
 		maps_read_counters(c, fid, &n);
+		lost += n.calls_lost + n.returns_lost;
+		if (c->options.mode != MODE_TRACE)
+			continue;
 		sent += n.entry_hits - n.duplicates - n.filtered - n.limited - n.calls_lost;
 		sent += n.return_hits - n.filtered_returns - n.limited_returns - n.returns_lost;
-		lost += n.calls_lost + n.returns_lost;
 	}
 	*sent_ret = sent;
 	/* The program counts a perf_submit that fails; where the kernel does not tell it (before 4.20), the records of loss do. */
@@ -48,14 +50,16 @@ static void add_counts(struct collector_function_summary *to, const struct colle
 	to->returns_lost += s->returns_lost;
 	to->unwound += s->unwound;
 	to->read_failures += s->read_failures;
+	to->counted += s->counted;
+	to->counted_returns += s->counted_returns;
 }
 
 static bool adds_up(const struct collector_function_summary *s)
 {
-	return s->entry_hits ==
-		       s->duplicates + s->calls_written + s->filtered + s->sampled + s->limited + s->calls_lost &&
-	       s->return_hits == s->returns_written + s->unpaired + s->filtered_returns + s->sampled_returns +
-					 s->limited_returns + s->returns_lost;
+	return s->entry_hits == s->duplicates + s->calls_written + s->counted + s->filtered + s->sampled + s->limited +
+					s->calls_lost &&
+	       s->return_hits == s->returns_written + s->counted_returns + s->unpaired + s->filtered_returns +
+					 s->sampled_returns + s->limited_returns + s->returns_lost;
 }
 
 static void sum_function(struct collector *c, uint32_t fid, struct collector_function_summary *s)
@@ -75,12 +79,14 @@ static void sum_function(struct collector *c, uint32_t fid, struct collector_fun
 		.calls_lost = n.calls_lost + w->calls_lost,
 		.return_hits = n.return_hits,
 		.returns_written = w->returns_written,
-		.unpaired = w->unpaired,
+		.unpaired = n.unpaired + w->unpaired,
 		.filtered_returns = n.filtered_returns,
 		.limited_returns = n.limited_returns + w->limited_returns,
 		.returns_lost = n.returns_lost + w->returns_lost,
 		.unwound = w->unwound,
 		.read_failures = n.read_failures,
+		.counted = n.counted,
+		.counted_returns = n.counted_returns,
 	};
 }
 

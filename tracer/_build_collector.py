@@ -21,9 +21,11 @@ CDEF = (
     + """
 enum collector_buffer { BUFFER_AUTO, BUFFER_RING, BUFFER_PERF, ... };
 enum collector_attach { ATTACH_AUTO, ATTACH_MULTI, ATTACH_PERF, ... };
+enum collector_mode { MODE_TRACE, MODE_COUNT, MODE_HIST, MODE_STACK, ... };
 enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, ... };
 
 struct collector_options {
+    enum collector_mode mode;
     enum collector_buffer buffer;
     enum collector_attach attach;
     enum collector_format format;
@@ -58,7 +60,7 @@ struct collector_function_summary {
     uint32_t fid;
     uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
     uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
-    uint64_t unwound, read_failures;
+    uint64_t unwound, read_failures, counted, counted_returns;
     ...;
 };
 struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; ...; };
@@ -75,6 +77,24 @@ struct collector_summary {
 };
 const struct collector_summary *collector_summary(struct collector *c);
 
+/* ---- sums ---- */
+#define DURATION_CLASSES ...
+#define STACK_FRAMES ...
+uint64_t collector_count(struct collector *c, uint32_t fid);
+struct collector_durations { uint64_t count, total_ns, max_ns; uint64_t classes[...]; ...; };
+struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
+uint64_t duration_class_start(uint32_t class);
+struct collector_stack {
+    uint32_t fid, pid;
+    uint64_t count, bias;
+    bool cut;
+    uint32_t n_frames;
+    uint64_t frames[...];
+    ...;
+};
+struct err *collector_stacks(struct collector *c, struct collector_stack **ret, uint32_t *n_ret);
+void free(void *p);
+
 /* ---- doctor ---- */
 enum doctor_check {
     DOCTOR_BPF, DOCTOR_UPROBE_PERF, DOCTOR_UPROBE_MULTI, DOCTOR_COOKIE_PERF, DOCTOR_COOKIE_MULTI, DOCTOR_RING_BUFFER,
@@ -87,6 +107,7 @@ struct err *doctor_try(enum doctor_check check);
 )
 
 SOURCE = """
+#include <stdlib.h>
 #include "collector/collector.h"
 #include "collector/doctor.h"
 """

@@ -40,6 +40,9 @@ struct func { const char *name; uint64_t entry, end; uint8_t source; bool abi0; 
 struct func_table { size_t n; struct func *v; ...; };
 bool func_pattern_match(const char *pattern, const char *name);
 bool func_pattern_is_wild(const char *pattern);
+const struct func *func_table_find_addr(const struct func_table *table, uint64_t addr);
+struct err *func_table_line(const struct func_table *table, const struct func *func, uint64_t addr,
+                            const char **file_ret, uint32_t *line_ret);
 size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max);
 
 struct program { struct elf_file *elf; struct go_build *build; struct func_table *funcs; ...; };

@@ -29,6 +29,15 @@ class FunctionName:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One frame of a stack, as its source names it."""
+
+    function: str
+    file: str  # "" where the tables do not tell
+    line: int  # 0 where they do not tell
+
+
+@dataclass(frozen=True)
 class ReadOptions:
     """What a plan is to read (struct plan_options)."""
 
@@ -104,6 +113,19 @@ class Program:
             if wanted and not any(lib.func_pattern_match(p, f.name) for p in wanted):
                 continue
             yield FunctionName(text(ffi, f.name), f.entry, f.end - f.entry, bool(f.abi0))
+
+    def frame_at(self, addr: int) -> Frame | None:
+        """The function that holds a link address, with its source line there; None where no function does."""
+        ffi, lib = self._o.ffi, self._o.lib
+        f = lib.func_table_find_addr(self._program.funcs, addr)
+        if not f:
+            return None
+        file, line = ffi.new("const char **"), ffi.new("uint32_t *")
+        err = lib.func_table_line(self._program.funcs, f, addr, file, line)
+        if err:
+            lib.err_destroy(err)
+            return Frame(text(ffi, f.name), "", 0)
+        return Frame(text(ffi, f.name), text(ffi, file[0]), line[0])
 
     def suggest(self, name: str) -> list[str]:
         """Names that are nearly this one, the nearest first."""

@@ -103,7 +103,8 @@ class Messages:
 
 
 def _counted(f: FunctionSummary) -> str:
-    parts = [plural(f["calls_written"], "call"), plural(f["returns_written"], "return")]
+    calls, returns = f["calls_written"] + f["counted"], f["returns_written"] + f["counted_returns"]
+    parts = [plural(calls, "call"), plural(returns, "return")]
     for counter, word in (
         ("unwound", "unwound"),
         ("unpaired", "returns without a call"),

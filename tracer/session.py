@@ -36,9 +36,15 @@ from tracer.plan import Plan, ReadOptions
 from tracer.report import Messages, dry_run, plural
 from tracer.summary import Summary
 
-PROGRAM_FILE = "call.bpf.c"
+PROGRAM_FILES = {
+    "trace": "call.bpf.c",
+    "count": "aggregate.bpf.c",
+    "hist": "aggregate.bpf.c",
+    "stack": "aggregate.bpf.c",
+}
 WAIT_SLICE_MS = 50  # how long the watcher stays in C before it looks whether the trace has ended
 SLOW_DETACH_S = 1.0  # from here on the start line says it
+MASK_64 = (1 << 64) - 1
 COMMAND_POLL_S = 0.05  # only where the kernel has no pidfd
 
 T = TypeVar("T")
@@ -48,6 +54,7 @@ T = TypeVar("T")
 class TraceOptions:
     """What is traced and how; the defaults are those of the command line."""
 
+    mode: str = "trace"  # a key of PROGRAM_FILES; in the others the kernel sums and nothing is written
     binary: str | None = None
     functions: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
@@ -84,6 +91,43 @@ class TraceOptions:
             depth=self.depth,
             elements=self.elements,
         )
+
+
+@dataclass(frozen=True)
+class Durations:
+    """From call to return, of one function. `classes`: [from, to) in ns → calls, in order, empty ones left out."""
+
+    count: int
+    total_ns: int
+    max_ns: int
+    classes: dict[tuple[int, int], int]
+
+
+@dataclass(frozen=True)
+class CallerStack:
+    """How a function was reached: link addresses, the function first, then return addresses outwards."""
+
+    fid: int
+    pid: int
+    count: int
+    cut: bool  # more frames than these were there: the kernel's table was full
+    frames: list[int]
+
+
+class Sums:
+    """What a verb does with sums: overridden by those that have any."""
+
+    interval: float | None = None
+    """Seconds between two calls of tick(); None: never."""
+
+    def begin(self, plan: Plan, binary: OpenedBinary) -> None:
+        """All probes are in place."""
+
+    def tick(self, collector: Collector, now: float) -> None:
+        """`now` in seconds, monotonic."""
+
+    def end(self, collector: Collector, summary: Summary) -> None:
+        """Tracing has ended, and the sums can still be read."""
 
 
 class Signals:
@@ -168,11 +212,13 @@ class Collector:
         self._version = ffi.new("char[]", __version__.encode())
         buffers = {"": lib.BUFFER_AUTO, "ring": lib.BUFFER_RING, "perf": lib.BUFFER_PERF}
         attachments = {"": lib.ATTACH_AUTO, "multi": lib.ATTACH_MULTI, "perf": lib.ATTACH_PERF}
+        modes = {"trace": lib.MODE_TRACE, "count": lib.MODE_COUNT, "hist": lib.MODE_HIST, "stack": lib.MODE_STACK}
         formats = {"text": lib.FORMAT_TEXT, "jsonl": lib.FORMAT_JSON}
         how = ffi.new("struct collector_options *")
+        how.mode = modes[options.mode]
         how.buffer = buffers[options.buffer]
         how.attach = attachments[options.attach]
-        how.format = formats[options.format]
+        how.format = formats[options.format] if options.mode == "trace" else lib.FORMAT_NONE
         how.buffer_size = options.buffer_size
         how.max_calls = options.max_calls or 0
         how.force = options.force
@@ -247,6 +293,46 @@ class Collector:
     def summary(self) -> Summary:
         return Summary.read(self._ffi, self._lib.collector_summary(self._collector))
 
+    # ---- sums: while tracing goes on, and after it --------------------------------------------------------
+
+    def count(self, fid: int) -> int:
+        """Calls of one function that were summed so far."""
+        return int(self._lib.collector_count(self._collector, fid))
+
+    def durations(self, n_functions: int) -> list[Durations]:
+        """By function (fid)."""
+        lib = self._lib
+        sums = self._ffi.new("struct collector_durations[]", max(n_functions, 1))
+        self._check(lib.collector_durations(self._collector, sums, n_functions))
+        return [
+            Durations(
+                count=sums[i].count,
+                total_ns=sums[i].total_ns,
+                max_ns=sums[i].max_ns,
+                classes={
+                    (lib.duration_class_start(k), lib.duration_class_start(k + 1)): n
+                    for k, n in enumerate(sums[i].classes)
+                    if n
+                },
+            )
+            for i in range(n_functions)
+        ]
+
+    def stacks(self) -> list[CallerStack]:
+        """One for each way that led to a function in a process, the most frequent first."""
+        out, n = self._ffi.new("struct collector_stack **"), self._ffi.new("uint32_t *")
+        self._check(self._lib.collector_stacks(self._collector, out, n))
+        try:
+            found = [
+                CallerStack(
+                    s.fid, s.pid, s.count, bool(s.cut), [(f - s.bias) & MASK_64 for f in s.frames[0 : s.n_frames]]
+                )
+                for s in (out[0][i] for i in range(n[0]))
+            ]
+        finally:
+            self._lib.free(out[0])
+        return sorted(found, key=lambda s: -s.count)
+
     def close(self) -> None:
         if self._collector:
             self._lib.collector_destroy(self._collector)
@@ -291,7 +377,7 @@ class Stopwatch:
         return f"ready after {1000 * (self.last - self.start):.0f} ms: " + ", ".join(parts)
 
 
-def trace(options: TraceOptions) -> int:
+def trace(options: TraceOptions, sums: Sums | None = None) -> int:
     """Run one trace. Returns the exit code; raises TracerError for what cannot be traced."""
     messages = Messages(quiet=options.quiet, verbose=options.verbose)
     with ExitStack() as stack:
@@ -302,7 +388,7 @@ def trace(options: TraceOptions) -> int:
             plan = stack.enter_context(binary.planned(options.functions, options.excludes, options.reading))
             dry_run(binary, plan, sys.stdout)
             return EXIT_OK
-        return _Trace(options, messages, signals, binary, command).run(stack)
+        return _Trace(options, messages, signals, binary, command, sums or Sums()).run(stack)
 
 
 class _Trace:
@@ -315,8 +401,10 @@ class _Trace:
         signals: Signals,
         binary: OpenedBinary,
         command: Command | None,
+        sums: Sums,
     ) -> None:
         self.options = options
+        self.sums = sums
         self.messages = messages
         self.signals = signals
         self.binary = binary
@@ -331,7 +419,7 @@ class _Trace:
         )
         self.watch.lap("plan")
         self._refuse_nothing(plan)
-        out_fd = 1 if o.show_program else stack.enter_context(output.opened(o.output))
+        out_fd = 1 if o.show_program or o.mode != "trace" else stack.enter_context(output.opened(o.output))
         only_command = self.command is not None and self.binary.is_file(self.command.path)
         collector = Collector(o, out_fd, filter_pids=bool(o.pids) or only_command)
         stack.callback(collector.close)
@@ -339,7 +427,7 @@ class _Trace:
         if o.show_program:
             return self._show_program(collector)
         self._check_privilege(collector)
-        blob = beside(lambda: compiler.program(PROGRAM_FILE, collector.cflags()))
+        blob = beside(lambda: compiler.program(PROGRAM_FILES[o.mode], collector.cflags()))
         self.watch.lap("compile")
         beside(lambda: collector.load(blob))
         self.watch.lap("load")
@@ -354,6 +442,7 @@ class _Trace:
         beside(collector.attach)
         self.watch.lap("attach")
         self._announce(plan, collector)
+        self.sums.begin(plan, self.binary)
         self.signals.disable = collector.disable
         collector.start()
         if self.signals.received is not None:
@@ -398,7 +487,7 @@ class _Trace:
         from tracer.program import assemble
 
         flags = " ".join(collector.cflags())
-        sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILE)}")
+        sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILES[self.options.mode])}")
         return EXIT_OK
 
     def _announce(self, plan: Plan, collector: Collector) -> None:
@@ -438,7 +527,7 @@ class _Trace:
         try:
             if self.command:
                 self.command.release()
-            self._wait(watcher)
+            self._wait(watcher, collector)
         except TracerError as e:
             problem = e  # the command cannot run
         collector.disable()
@@ -451,6 +540,7 @@ class _Trace:
         except TracerError as e:
             problem = problem or e
         summary = collector.summary()
+        self.sums.end(collector, summary)
         beside(collector.close)
         if self.command and problem is None:
             self.command.poll()
@@ -462,9 +552,11 @@ class _Trace:
             return EXIT_FAILED
         return EXIT_OK
 
-    def _wait(self, watcher: Watcher) -> None:
+    def _wait(self, watcher: Watcher, collector: Collector) -> None:
         """Until a signal, the collector's own end, the command's end or the time that was given."""
         deadline = None if self.options.duration is None else time.monotonic() + self.options.duration
+        interval = self.sums.interval
+        tick = None if interval is None else time.monotonic() + interval
         poll = select.poll()
         poll.register(self.signals.wake_read, select.POLLIN)
         pidfd = self._open_pidfd()
@@ -477,6 +569,12 @@ class _Trace:
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return
+                if tick is not None and interval is not None:
+                    now = time.monotonic()
+                    if now >= tick:
+                        self.sums.tick(collector, now)
+                        tick = max(tick + interval, now)
+                    left = max(0.0, tick - now) if left is None else min(left, max(0.0, tick - now))
                 if self.command and pidfd is None:
                     left = COMMAND_POLL_S if left is None else min(left, COMMAND_POLL_S)
                 # rounded up, else it would turn idly in the last millisecond

@@ -24,6 +24,9 @@ DEFAULT_VERB = "trace"
 # Verb → what it does in one line. The module of the same name is imported only when it is asked for.
 VERBS = {
     "trace": "print each call of the functions, with arguments and results (the verb where none is given)",
+    "count": "how often each function is called, summed in the kernel",
+    "hist": "how long calls take: a histogram and percentiles of each function, summed in the kernel",
+    "stack": "who calls the functions: stacks, counted in the kernel",
     "list": "the functions of a Go program",
     "doctor": "what this kernel allows, each by trying it, and what follows",
 }

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from typing import Callable, Union
+
+from tracer.errors import UsageError
 
 # What a plan and a record can hold (offsets/plan.h, bpf_c/record.h); more is refused here, with the bound.
 STRING_SIZE_MAX = 4096
@@ -15,6 +18,15 @@ ELEMENTS_MAX = 4096
 BUFFER_MIN, BUFFER_MAX = 4096, 1 << 31  # a ring buffer's length is a 32-bit power of two
 DURATION_MAX = 10 * 365 * 86400.0
 EVENTS_MAX = (1 << 63) - 1
+
+# The command is not an argument to argparse: it is cut off before (tracer.cli.run), whatever it looks like.
+COMMAND_HELP = """\
+-- COMMAND …    run it and trace it from its first instruction; the trace ends with it. Without -b its
+                file is the binary. Where -b is another file (the command is a script, say), every
+                process of that file is traced while the command runs."""
+
+BUFFERS = ("ring", "perf")
+ATTACHMENTS = ("multi", "perf")
 
 _SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
 _SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -58,6 +70,27 @@ def integer(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def choice(variable: str, values: tuple[str, ...]) -> str:
+    """What an environment variable chooses; "" where it is not set."""
+    value = os.environ.get(variable, "")
+    if value and value not in values:
+        raise UsageError(f"{variable}={value!r}: one of {', '.join(values)}")
+    return value
+
+
+def check_targets(args: argparse.Namespace) -> None:
+    """--func, and one of -b, -p and COMMAND, that fit together."""
+    if not args.func:
+        raise UsageError("which function? --func PATTERN is missing", hint="`gopherscope list -b FILE` shows them")
+    if not (args.binary or args.pid or args.command):
+        raise UsageError("which program? give -b FILE, -p PID or -- COMMAND")
+    if args.pid and args.command:
+        raise UsageError("-p and -- COMMAND exclude each other", hint="-b FILE alone traces every process of it")
+    for pattern in [*args.func, *args.exclude]:
+        if not pattern or "\0" in pattern:
+            raise UsageError("an empty pattern matches nothing")
 
 
 def add_binary(parser: Container, required: bool = False) -> None:

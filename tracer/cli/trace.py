@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from tracer.cli import options
 from tracer.cli.parser import Namespace, Parser
 from tracer.errors import UsageError
@@ -24,21 +22,13 @@ gopherscope -b ./server --func main.handle --dry-run
 sudo gopherscope -b ./stripped --func main.handle --no-args --no-results
 """
 
-# Not an argument to argparse: it is cut off before (tracer.cli.run), whatever it looks like.
 TAKES_COMMAND = True
-COMMAND_HELP = """\
--- COMMAND …    run it and trace it from its first instruction; the trace ends with it. Without -b its
-                file is the binary. Where -b is another file (the command is a script, say), every
-                process of that file is traced while the command runs."""
-
-BUFFERS = ("ring", "perf")
-ATTACHMENTS = ("multi", "perf")
 
 
 def prepare_parser(parser: Parser) -> None:
     parser.examples = EXAMPLES
     parser.usage = "gopherscope [trace] [-b FILE | -p PID] --func PATTERN [options] [-- COMMAND …]"
-    what = parser.add_argument_group("what", COMMAND_HELP)
+    what = parser.add_argument_group("what", options.COMMAND_HELP)
     options.add_binary(what)
     options.add_functions(what)
     options.add_targets(what)
@@ -74,25 +64,10 @@ def prepare_parser(parser: Parser) -> None:
     )
 
 
-def _choice(variable: str, values: tuple[str, ...]) -> str:
-    value = os.environ.get(variable, "")
-    if value and value not in values:
-        raise UsageError(f"{variable}={value!r}: one of {', '.join(values)}")
-    return value
-
-
 def run(args: Namespace) -> int:
     from tracer import session
 
-    if not args.func:
-        raise UsageError("which function? --func PATTERN is missing", hint="`gopherscope list -b FILE` shows them")
-    if not (args.binary or args.pid or args.command):
-        raise UsageError("which program? give -b FILE, -p PID or -- COMMAND")
-    if args.pid and args.command:
-        raise UsageError("-p and -- COMMAND exclude each other", hint="-b FILE alone traces every process of it")
-    for pattern in [*args.func, *args.exclude]:
-        if not pattern or "\0" in pattern:
-            raise UsageError("an empty pattern matches nothing")
+    options.check_targets(args)
     if args.no_returns and args.durations:
         raise UsageError("--durations needs the returns that --no-returns leaves out")
     return session.trace(
@@ -114,8 +89,8 @@ def run(args: Namespace) -> int:
             output=args.output,
             color=args.color,
             buffer_size=args.buffer,
-            buffer=_choice("TRACER_BUFFER", BUFFERS),
-            attach=_choice("TRACER_ATTACH", ATTACHMENTS),
+            buffer=options.choice("TRACER_BUFFER", options.BUFFERS),
+            attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
             quiet=args.quiet,
             verbose=args.verbose,
             fail_on_loss=args.fail_on_loss,

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What every program does first: is tracing on, which site is this, is this process asked for, is the hit a duplicate.
+ *
+ * Sizes of maps here and elsewhere are placeholders: the collector makes the maps (collector/load.c), of the same names, keys and
+ * values. */
+#ifndef BPF_PROBE_H
+#define BPF_PROBE_H
+
+#define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
+
+BPF_ARRAY(control, struct control, 1);
+BPF_ARRAY(sites, struct site, 1);
+BPF_PERCPU_ARRAY(counters, struct fn_counters, 1);
+BPF_HASH(pids, u32, u32, 1);
+
+#define add(field) __sync_fetch_and_add(&(field), 1)
+
+/* Keep the compiler from knowing x: it must not drop a bounds check that the verifier wants to see. What is checked is a u64: of
+ * a u32 the compiler checks one copy and uses another. */
+#define opaque(x) asm volatile("" : "+r"(x))
+
+/* Without a tail call in it a program's stack would be its CPU's (collector/doctor.h, doctor_private_stacks). Nothing is ever in here. */
+BPF_PROG_ARRAY(nothing, 1);
+#if defined(SLEEPABLE) && defined(GUARD_SLEEPABLE)
+BPF_PROG_ARRAY(nothing_sleep, 1);
+#endif
+
+static __always_inline void guard_stack(struct pt_regs *ctx, int sleepable)
+{
+#ifdef SLEEPABLE
+	if (sleepable) {
+#ifdef GUARD_SLEEPABLE
+		nothing_sleep.call(ctx, 0);
+#endif
+		return;
+	}
+#endif
+	nothing.call(ctx, 0);
+}
+
+/* A call that nobody asked for is counted and left: 1. */
+static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
+				       struct fn_counters *n, u32 pid)
+{
+	if (ctl->filter_pids && !pids.lookup(&pid)) {
+		if (site->kind == SITE_ENTRY)
+			add(n->filtered);
+		else
+			add(n->filtered_returns);
+		return 1;
+	}
+	if ((site->flags & SITE_CHECK_BRANCH) && (ctx->flags & EFLAGS_CF_ZF)) {
+		add(n->duplicates);
+		return 1;
+	}
+	if (ctl->max_calls && site->kind == SITE_ENTRY && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
+		add(n->limited);
+		return 1;
+	}
+	return 0;
+}
+
+#ifdef PERFORM_RET
+/* RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
+static __always_inline void perform_ret(struct pt_regs *ctx)
+{
+	u64 to = 0, sp = ctx->sp;
+
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
+		return; /* then the kernel steps it, as without us */
+	ctx->ip = to;
+	ctx->sp = sp + 8;
+}
+#endif
+
+#endif

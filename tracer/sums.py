@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`count`, `hist` and `stack`: the kernel sums, and this shows the sums while they grow and at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TextIO
+
+from tracer import __version__
+from tracer.binary import OpenedBinary
+from tracer.errors import printable
+from tracer.plan import Frame, Plan, PlannedFunction, Program
+from tracer.report import plural
+from tracer.session import CallerStack, Collector, Durations, Sums
+from tracer.summary import Summary
+
+BAR_WIDTH = 40
+PROGRESS_S = 0.5  # how often a terminal sees the total
+PERCENTILES = (50, 90, 99)
+
+
+def duration_text(ns: float) -> str:
+    """Three digits and a unit: 812ns, 37.1µs, 1.25ms, 3.20s."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= size:
+            value = ns / size
+            return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}{unit}"
+    return f"{ns:.0f}ns"
+
+
+class Shown(Sums):
+    """What the three have in common: where it goes, the functions, the progress line on a terminal."""
+
+    verb = ""
+
+    def __init__(self, out: TextIO, json_lines: bool, quiet: bool) -> None:
+        self.out = out
+        self.json_lines = json_lines
+        self.functions: list[PlannedFunction] = []
+        self.program_path = self.program_name = ""
+        self._progress = not quiet and sys.stderr.isatty()
+        if self._progress:
+            self.interval = PROGRESS_S
+        self._started = 0.0
+
+    def begin(self, plan: Plan, binary: OpenedBinary) -> None:
+        self.functions = list(plan.functions())
+        self.program_path, self.program_name = binary.path, binary.name
+        self._started = time.monotonic()
+        if self.json_lines:
+            functions = [
+                {"fid": fid, "name": self.functions[fid].name, "file": f.file, "line": f.line}
+                for fid in self.traced()
+                for f in (self.functions[fid],)
+            ]
+            self.line(
+                {
+                    "type": "meta",
+                    "v": 1,
+                    "tracer": __version__,
+                    "verb": self.verb,
+                    "binary": printable(binary.name),
+                    "go": plan.go_version,
+                    "functions": functions,
+                }
+            )
+            self.out.flush()  # a script waits for it
+
+    def traced(self) -> list[int]:
+        """fids of the functions that are probed."""
+        return [fid for fid, f in enumerate(self.functions) if f.sites and not f.refused]
+
+    def tick(self, collector: Collector, now: float) -> None:
+        if self._progress:
+            calls = sum(collector.count(fid) for fid in self.traced())
+            sys.stderr.write(f"\r{plural(calls, 'call')}, {now - self._started:.0f} s\x1b[K")
+            sys.stderr.flush()
+
+    def end(self, collector: Collector, summary: Summary) -> None:
+        if self._progress:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+        self.show(collector, summary)
+        if self.json_lines:
+            counters = {name: value for name, value in summary.total.counters.items() if value}
+            self.line({"type": "summary", "lost": summary.lost, "duration_s": summary.duration_s, **counters})
+        self.out.flush()
+
+    def show(self, collector: Collector, summary: Summary) -> None:
+        raise NotImplementedError
+
+    def line(self, row: dict[str, object]) -> None:
+        self.out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+class CountShown(Shown):
+    """Calls of each function; with an interval also what came since the last time."""
+
+    verb = "count"
+
+    def __init__(
+        self, out: TextIO, json_lines: bool, quiet: bool, every: float | None, top: int | None, zeros: bool
+    ) -> None:
+        super().__init__(out, json_lines, quiet or every is not None)
+        if every is not None:
+            self.interval = every
+        self.every, self.top, self.zeros = every, top, zeros
+        self._before: dict[int, int] = {}
+
+    def tick(self, collector: Collector, now: float) -> None:
+        if self.every is None:
+            super().tick(collector, now)
+            return
+        counts = {fid: collector.count(fid) for fid in self.traced()}
+        since = {fid: n - self._before.get(fid, 0) for fid, n in counts.items()}
+        self._before = counts
+        self._table(since, now - self._started)
+        self.out.flush()
+
+    def show(self, collector: Collector, summary: Summary) -> None:
+        counts = {fid: collector.count(fid) for fid in self.traced()}
+        if self.every is not None and not self.json_lines:
+            self.out.write("total\n")
+        self._table(counts, None)
+
+    def _table(self, counts: dict[int, int], at: float | None) -> None:
+        rows = sorted(((n, fid) for fid, n in counts.items() if n or self.zeros), key=lambda r: (-r[0], r[1]))
+        left_out = rows[self.top :] if self.top else []
+        rows = rows[: self.top] if self.top else rows
+        if self.json_lines:
+            for n, fid in rows:
+                row: dict[str, object] = {"type": "count", "fid": fid, "func": self.functions[fid].name, "calls": n}
+                if at is not None:
+                    row["type"], row["at_s"] = "interval", round(at, 3)
+                self.line(row)
+            return
+        if at is not None:
+            self.out.write(time.strftime("%H:%M:%S\n"))
+        width = max((len(str(n)) for n, _ in rows), default=1)
+        for n, fid in rows:
+            self.out.write(f"  {n:>{width}}  {printable(self.functions[fid].name)}\n")
+        if left_out:
+            self.out.write(f"  … and {plural(len(left_out), 'more function')}, {sum(n for n, _ in left_out)} calls\n")
+        if not rows and at is None:
+            self.out.write("  no call\n")
+
+
+def percentile(durations: Durations, percent: float) -> float:
+    """Within the class that holds it, by its place among that class's calls. 0 without calls."""
+    wanted = durations.count * percent / 100
+    seen = 0
+    for (low, high), n in durations.classes.items():
+        if seen + n >= wanted:
+            return min(low + (high - low) * (wanted - seen) / n, float(durations.max_ns))
+        seen += n
+    return float(durations.max_ns)
+
+
+def by_octave(durations: Durations) -> dict[int, int]:
+    """Power of two (its exponent) → calls at least that long and less than twice that; 0 holds 0 and 1 ns."""
+    rows: Counter[int] = Counter()
+    for (low, _), n in durations.classes.items():
+        rows[max(low.bit_length() - 1, 0)] += n
+    return {k: rows[k] for k in range(min(rows), max(rows) + 1)} if rows else {}
+
+
+class HistShown(Shown):
+    """Durations of each function."""
+
+    verb = "hist"
+
+    def show(self, collector: Collector, summary: Summary) -> None:
+        all_durations = collector.durations(len(self.functions))
+        for fid in sorted(self.traced(), key=lambda i: -all_durations[i].total_ns):
+            d = all_durations[fid]
+            if self.json_lines:
+                self._json(fid, d)
+            elif d.count:
+                self._text(fid, d)
+        if not self.json_lines and not any(d.count for d in all_durations):
+            self.out.write("  no call has returned\n")
+
+    def _json(self, fid: int, d: Durations) -> None:
+        row: dict[str, object] = {"type": "hist", "fid": fid, "func": self.functions[fid].name, "count": d.count}
+        row.update(total_ns=d.total_ns, max_ns=d.max_ns)
+        row.update({f"p{p}_ns": round(percentile(d, p)) for p in PERCENTILES})
+        row["classes"] = [[low, high, n] for (low, high), n in d.classes.items()]
+        self.line(row)
+
+    def _text(self, fid: int, d: Durations) -> None:
+        middle = " ".join(f"p{p} {duration_text(percentile(d, p))}" for p in PERCENTILES)
+        self.out.write(
+            f"{printable(self.functions[fid].name)}: {plural(d.count, 'call')}, "
+            f"mean {duration_text(d.total_ns / d.count)}, {middle}, max {duration_text(d.max_ns)}\n"
+        )
+        rows = by_octave(d)
+        most = max(rows.values())
+        for k, n in rows.items():
+            low = 0 if k == 0 else 1 << k
+            bar = "█" * round(BAR_WIDTH * n / most) or ("▏" if n else "")
+            self.out.write(f"  {duration_text(low):>7} – {duration_text(2 << k):<7} {bar:<{BAR_WIDTH}}  {n}\n")
+        self.out.write("\n")
+
+
+class StackShown(Shown):
+    """Who calls: ways to each function, the most frequent first."""
+
+    verb = "stack"
+
+    def __init__(self, out: TextIO, style: str, quiet: bool, top: int | None, frames: int) -> None:
+        super().__init__(out, style == "jsonl", quiet)
+        self.style, self.top, self.max_frames = style, top, frames
+
+    def show(self, collector: Collector, summary: Summary) -> None:
+        with Program(self.program_path, self.program_name) as program:
+            names = _Symbols(program)
+            merged: dict[tuple[int, tuple[Frame | int, ...]], tuple[int, bool]] = {}
+            for s in collector.stacks():
+                key = s.fid, tuple(names.frames(s, self.functions[s.fid].name)[: self.max_frames])
+                n, cut = merged.get(key, (0, False))
+                merged[key] = n + s.count, cut or s.cut
+            rows = sorted(merged.items(), key=lambda item: -item[1][0])
+            shown = rows[: self.top] if self.top else rows
+            for (fid, frames), (n, cut) in shown:
+                self._one(fid, frames, n, cut)
+            if self.style == "text":
+                if len(rows) > len(shown):
+                    self.out.write(f"… and {plural(len(rows) - len(shown), 'more stack')} (--top)\n")
+                if not rows:
+                    self.out.write("  no call\n")
+
+    def _one(self, fid: int, frames: Sequence[Frame | int], n: int, cut: bool) -> None:
+        if self.json_lines:
+            shown: list[object] = [
+                {"func": f.function, "file": f.file, "line": f.line} if isinstance(f, Frame) else {"addr": f"{f:#x}"}
+                for f in frames
+            ]
+            row: dict[str, object] = {
+                "type": "stack",
+                "fid": fid,
+                "func": self.functions[fid].name,
+                "count": n,
+                "frames": shown,
+            }
+            if cut:
+                row["notes"] = ["partial: the kernel's table of stacks was full"]
+            self.line(row)
+        elif self.style == "folded":
+            # the format's own separators cannot stand in a name
+            parts = (_name(f).replace(";", ",").replace("\n", " ") for f in reversed(frames))
+            self.out.write(";".join(parts) + f" {n}\n")
+        else:
+            self.out.write(f"{plural(n, 'call')}\n")
+            self.out.writelines(f"    {printable(_place(f))}\n" for f in frames)
+            if cut:
+                self.out.write("    … not kept: the kernel's table of stacks was full\n")
+            self.out.write("\n")
+
+
+def _name(frame: Frame | int) -> str:
+    return frame.function if isinstance(frame, Frame) else f"{frame:#x}"
+
+
+def _place(frame: Frame | int) -> str:
+    if isinstance(frame, int):
+        return f"{frame:#x}"
+    return frame.function + (f"  {frame.file}:{frame.line}" if frame.file else "")
+
+
+class _Symbols:
+    """Frames of link addresses, each looked up once."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._known: dict[int, Frame | int] = {}
+
+    def frames(self, stack: CallerStack, own: str) -> list[Frame | int]:
+        # a return address is behind the call: one byte before it is the call's line
+        found = [self._at(stack.frames[0])] + [self._at(addr - 1) for addr in stack.frames[1:]]
+        if isinstance(found[0], Frame):
+            found[0] = Frame(own, found[0].file, found[0].line)
+        return found
+
+    def _at(self, addr: int) -> Frame | int:
+        if addr not in self._known:
+            self._known[addr] = self._program.frame_at(addr) or addr
+        return self._known[addr]
