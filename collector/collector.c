@@ -78,6 +78,9 @@ void collector_destroy(struct collector *c)
 	queue_destroy(c->queue);
 	processes_destroy(c->processes);
 	summary_deinit(c);
+	for (uint32_t i = 0; i < c->n_own_plans; i++)
+		plan_destroy(c->own_plans[i]);
+	free(c->replayed);
 	free(c->site_refs);
 	free(c->functions);
 	free(c->function_plan);
@@ -230,7 +233,7 @@ struct err *collector_start(struct collector *c)
 	if (error) {
 		collector_disable(c);
 		if (c->writer_running) {
-			queue_put(c->queue, BLOCK_STOP, NULL, 0);
+			queue_put(c->queue, BLOCK_STOP, &c->started_ns, sizeof(c->started_ns));
 			queue_publish(c->queue);
 		}
 		stop_threads(c);

@@ -17,7 +17,7 @@ enum collector_buffer { BUFFER_AUTO = 0, BUFFER_RING, BUFFER_PERF };
 enum collector_attach { ATTACH_AUTO = 0, ATTACH_MULTI, ATTACH_PERF };
 /* What the programs do at a hit: send it (MODE_TRACE), or sum it in the kernel (collector/sums.c). */
 enum collector_mode { MODE_TRACE = 0, MODE_COUNT, MODE_HIST, MODE_STACK };
-enum collector_format { FORMAT_TEXT = 0, FORMAT_JSON, FORMAT_NONE };
+enum collector_format { FORMAT_TEXT = 0, FORMAT_JSON, FORMAT_NONE, FORMAT_RECORDING };
 
 struct collector_options {
 	enum collector_mode mode;
@@ -113,6 +113,11 @@ struct collector_summary {
 
 /* Valid after collector_stop(), until destroy. */
 const struct collector_summary *collector_summary(struct collector *c);
+
+/* Write a recording (FORMAT_RECORDING, collector/recording.h) in the format that options name, to options->out_fd; what was asked when it
+ * was made stands in it. *ret, where it is not NULL, is for collector_summary(), collector_failure() and collector_destroy().
+ * ERR_MALFORMED says what is wrong with the file: what stands before the damage is written all the same. */
+struct err *collector_replay(int fd, const struct collector_options *options, struct collector **ret);
 
 /* ---- sums: valid from collector_load() until destroy, while tracing goes on too ------------------------------- */
 

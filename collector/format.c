@@ -14,7 +14,10 @@ struct err *format_init(struct format *f, const struct format_ops *ops, const st
 	f->no_results = c->options.no_results;
 	clock_gettime(CLOCK_MONOTONIC, &mono);
 	clock_gettime(CLOCK_REALTIME, &wall);
-	f->wall_offset = (wall.tv_sec - mono.tv_sec) * INT64_C(1000000000) + wall.tv_nsec - mono.tv_nsec;
+	if (c->wall_ns)
+		f->wall_offset = (int64_t)(c->wall_ns - c->started_ns);
+	else
+		f->wall_offset = (wall.tv_sec - mono.tv_sec) * INT64_C(1000000000) + wall.tv_nsec - mono.tv_nsec;
 	decoder_init(&f->decoder, ops->values, out, &limits);
 	f->decoder.color = c->options.color;
 	f->decoder.fault_why = c->fault_why;

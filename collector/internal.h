@@ -91,6 +91,13 @@ struct collector {
 
 	struct collector_summary summary;
 	bool have_summary;
+
+	/* Of a recording (recording.c), else 0 and NULL. */
+	struct fn_counters *replayed; /* n_fids: what the kernel had counted */
+	uint64_t replayed_misses;
+	uint64_t wall_ns; /* wall clock at started_ns */
+	struct plan *own_plans[PLANS_MAX];
+	uint32_t n_own_plans;
 };
 
 /* ---- load.c, attach.c ------------------------------------------------------------------------------------ */

@@ -322,6 +322,8 @@ static void put_function(struct jout *j, const struct plan *plan, const struct p
 	jout_u64(j, func->line);
 	put_variables(j, plan, "params", func->first_param, func->n_params);
 	put_variables(j, plan, "results", func->first_result, func->n_results);
+	jout_key_lit(j, "returns");
+	jout_bool(j, func->n_sites > 1); /* are they traced? */
 	jout_key_lit(j, "warnings");
 	jout_array_begin(j);
 	for (uint32_t i = 0; i < func->n_warnings; i++)
@@ -334,7 +336,7 @@ static void json_meta(struct format *f, const struct collector_plan *cp)
 {
 	const struct plan *plan = cp->plan;
 	struct jout *j = f->out;
-	uint64_t now = monotonic_ns();
+	uint64_t now = f->c->wall_ns ? f->c->started_ns : monotonic_ns();
 	int64_t wall = (int64_t)now + f->wall_offset;
 	time_t seconds = (time_t)(wall / 1000000000);
 	char text[40], whole[64];

@@ -653,6 +653,10 @@ void maps_set_enabled(struct collector *c, bool enabled)
 void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *sum)
 {
 	memset(sum, 0, sizeof(*sum));
+	if (c->replayed) {
+		*sum = c->replayed[fid];
+		return;
+	}
 	struct fn_counters *v _cleanup_free_ = calloc(c->ncpu, sizeof(*v));
 	if (!v || c->maps.counters < 0 || bpf_lookup_elem(c->maps.counters, &fid, v))
 		return;
@@ -700,7 +704,7 @@ struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **co
 
 uint64_t maps_read_misses(struct collector *c)
 {
-	uint64_t misses = 0;
+	uint64_t misses = c->replayed_misses;
 
 	for (int i = 0; c->loader && i < PROGRAM_VARIANTS; i++) {
 		/* struct bpf_prog_info ends, from Linux 5.12 on, with what is read here; an older kernel leaves it 0 */

@@ -193,7 +193,9 @@ void processes_report(struct processes *p, struct queue *queue, uint64_t until)
 
 			if (!process->pid || !process->ended_ns || process->ended_ns > until)
 				continue;
-			queue_put(queue, BLOCK_PROCESS_END, &process->pid, sizeof(process->pid));
+			struct end_block end = { .ts = process->ended_ns, .pid = process->pid };
+
+			queue_put(queue, BLOCK_PROCESS_END, &end, sizeof(end));
 			p->n_allowed -= process->allowed;
 			p->n_ended--;
 			p->last_pid = 0;

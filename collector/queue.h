@@ -11,14 +11,19 @@ struct queue;
 enum block_kind {
 	BLOCK_RECORD = 1,  /* struct record, without what it does not use */
 	BLOCK_LOST,        /* struct lost_block */
-	BLOCK_PROCESS_END, /* uint32_t pid */
+	BLOCK_PROCESS_END, /* struct end_block */
 	BLOCK_ALL_EXITED,  /* nothing */
-	BLOCK_STOP,        /* nothing: the last one */
+	BLOCK_STOP,        /* uint64_t time, ns: the last one */
 	BLOCK_WRAP,        /* queue.c's own */
 };
 
 struct lost_block {
 	uint64_t ts, count;
+};
+
+struct end_block {
+	uint64_t ts;
+	uint32_t pid, reserved;
 };
 
 /* size: bytes, a power of two. A block is at most a quarter of it. */

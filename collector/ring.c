@@ -130,7 +130,9 @@ void drain_run(struct drain *d)
 	processes_poll(c->processes);
 	processes_report(c->processes, c->queue, UINT64_MAX);
 	tell_losses(d, monotonic_ns());
-	queue_put(c->queue, BLOCK_STOP, NULL, 0);
+	uint64_t now = monotonic_ns();
+
+	queue_put(c->queue, BLOCK_STOP, &now, sizeof(now));
 	queue_publish(c->queue);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "writer.h"
+#include "recording.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -125,9 +126,9 @@ static void see_process(struct writer *w, uint32_t pid, uint32_t binary_id, uint
 	w->last = *s;
 }
 
-static void end_process(struct writer *w, uint32_t pid)
+static void end_process(struct writer *w, uint32_t pid, uint64_t now)
 {
-	pairing_close_process(w->pairing, pid, "exit", monotonic_ns());
+	pairing_close_process(w->pairing, pid, "exit", now);
 	for (uint32_t id = 0; id < w->c->n_plans; id++) {
 		struct seen *s = find_seen(w, pid, id);
 
@@ -283,7 +284,14 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 void writer_block(struct writer *w, enum block_kind kind, const void *data, size_t size)
 {
 	const struct lost_block *lost = data;
+	const struct end_block *end = data;
 
+	if (w->c->options.format == FORMAT_RECORDING && !is_dead(w)) {
+		if (kind == BLOCK_RECORD)
+			recording_record(w->c, &w->out, data, size);
+		else if (kind != BLOCK_ALL_EXITED && kind != BLOCK_WRAP)
+			recording_block(&w->out, kind, data, size);
+	}
 	switch (kind) {
 	case BLOCK_RECORD:
 		handle_record(w, data, size);
@@ -293,7 +301,7 @@ void writer_block(struct writer *w, enum block_kind kind, const void *data, size
 			w->ops->lost(&w->format, lost->ts, lost->count);
 		break;
 	case BLOCK_PROCESS_END:
-		end_process(w, *(const uint32_t *)data);
+		end_process(w, end->pid, end->ts);
 		break;
 	case BLOCK_ALL_EXITED:
 		writer_flush(w);
@@ -303,7 +311,7 @@ void writer_block(struct writer *w, enum block_kind kind, const void *data, size
 		pthread_mutex_unlock(&w->c->lock);
 		break;
 	case BLOCK_STOP:
-		pairing_close_all(w->pairing, "detached", monotonic_ns());
+		pairing_close_all(w->pairing, "detached", *(const uint64_t *)data);
 		w->stop = true;
 		break;
 	case BLOCK_WRAP:
@@ -339,6 +347,8 @@ void writer_run(struct writer *w)
 
 void writer_meta(struct writer *w)
 {
+	if (w->c->options.format == FORMAT_RECORDING)
+		recording_begin(w->c, &w->out);
 	for (uint32_t i = 0; i < w->c->n_plans; i++)
 		w->ops->meta(&w->format, &w->c->plans[i]);
 	writer_flush(w);
@@ -346,6 +356,8 @@ void writer_meta(struct writer *w)
 
 void writer_summary(struct writer *w, const struct collector_summary *summary)
 {
+	if (!is_dead(w) && w->c->options.format == FORMAT_RECORDING)
+		recording_end(w->c, &w->out, monotonic_ns());
 	if (!is_dead(w))
 		w->ops->summary(&w->format, summary);
 	writer_flush(w);
@@ -367,6 +379,7 @@ struct err *writer_create(struct collector *c, struct writer **ret)
 		[FORMAT_TEXT] = &format_text,
 		[FORMAT_JSON] = &format_json,
 		[FORMAT_NONE] = &format_none,
+		[FORMAT_RECORDING] = &format_none,
 	};
 	struct writer *w = calloc(1, sizeof(*w));
 	struct err *err;

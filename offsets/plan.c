@@ -750,18 +750,3 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	*ret = b.plan;
 	return NULL;
 }
-
-void plan_destroy(struct plan *plan)
-{
-	if (!plan)
-		return;
-	type_table_deinit(&plan->types);
-	free(plan->funcs);
-	free(plan->sites);
-	free(plan->values);
-	free(plan->pieces);
-	free(plan->steps);
-	free(plan->vars);
-	free(plan->warnings);
-	free(plan);
-}

@@ -277,3 +277,18 @@ struct err *plan_check(const struct plan *p)
 		bad = check_site(p, &p->sites[i]);
 	return bad ? err_create(ERR_MALFORMED, "a plan with bad contents: %s", bad) : NULL;
 }
+
+void plan_destroy(struct plan *plan)
+{
+	if (!plan)
+		return;
+	type_table_deinit(&plan->types);
+	free(plan->funcs);
+	free(plan->sites);
+	free(plan->values);
+	free(plan->pieces);
+	free(plan->steps);
+	free(plan->vars);
+	free(plan->warnings);
+	free(plan);
+}

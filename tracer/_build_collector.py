@@ -22,7 +22,7 @@ CDEF = (
 enum collector_buffer { BUFFER_AUTO, BUFFER_RING, BUFFER_PERF, ... };
 enum collector_attach { ATTACH_AUTO, ATTACH_MULTI, ATTACH_PERF, ... };
 enum collector_mode { MODE_TRACE, MODE_COUNT, MODE_HIST, MODE_STACK, ... };
-enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, ... };
+enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, FORMAT_RECORDING, ... };
 
 struct collector_options {
     enum collector_mode mode;
@@ -77,6 +77,8 @@ struct collector_summary {
 };
 const struct collector_summary *collector_summary(struct collector *c);
 
+struct err *collector_replay(int fd, const struct collector_options *options, struct collector **ret);
+
 /* ---- sums ---- */
 #define DURATION_CLASSES ...
 #define STACK_FRAMES ...
@@ -112,8 +114,8 @@ SOURCE = """
 #include "collector/doctor.h"
 """
 
-# Of offsets/ the collector needs the error type and the JSON writer; plans come to it ready made.
-OFFSETS_SOURCES = ("error.c", "json_out.c")
+# Of offsets/ the collector needs the error type, the JSON writer, and plans as they are kept; it makes none.
+OFFSETS_SOURCES = ("error.c", "json_out.c", "plan_io.c", "types.c")
 
 
 def sources() -> list[str]:

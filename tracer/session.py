@@ -70,6 +70,7 @@ class TraceOptions:
     elements: int = 64
     format: str = "text"
     output: str | None = None
+    out_fd: int | None = None  # where to write instead of `output`; not closed
     color: str = "auto"
     buffer_size: int = 16 << 20  # bytes
     buffer: str = ""  # "ring", "perf"; "" chooses
@@ -213,7 +214,7 @@ class Collector:
         buffers = {"": lib.BUFFER_AUTO, "ring": lib.BUFFER_RING, "perf": lib.BUFFER_PERF}
         attachments = {"": lib.ATTACH_AUTO, "multi": lib.ATTACH_MULTI, "perf": lib.ATTACH_PERF}
         modes = {"trace": lib.MODE_TRACE, "count": lib.MODE_COUNT, "hist": lib.MODE_HIST, "stack": lib.MODE_STACK}
-        formats = {"text": lib.FORMAT_TEXT, "jsonl": lib.FORMAT_JSON}
+        formats = {"text": lib.FORMAT_TEXT, "jsonl": lib.FORMAT_JSON, "gscope": lib.FORMAT_RECORDING}
         how = ffi.new("struct collector_options *")
         how.mode = modes[options.mode]
         how.buffer = buffers[options.buffer]
@@ -419,7 +420,10 @@ class _Trace:
         )
         self.watch.lap("plan")
         self._refuse_nothing(plan)
-        out_fd = 1 if o.show_program or o.mode != "trace" else stack.enter_context(output.opened(o.output))
+        if o.out_fd is not None or o.show_program or o.mode != "trace":
+            out_fd = 1 if o.out_fd is None else o.out_fd
+        else:
+            out_fd = stack.enter_context(output.opened(o.output))
         only_command = self.command is not None and self.binary.is_file(self.command.path)
         collector = Collector(o, out_fd, filter_pids=bool(o.pids) or only_command)
         stack.callback(collector.close)

@@ -371,9 +371,9 @@ static void cmd_lost(void)
 /* exit PID */
 static void cmd_exit(void)
 {
-	uint32_t pid = (uint32_t)number();
+	struct end_block end = { .ts = monotonic_ns(), .pid = (uint32_t)number() };
 
-	writer_block(c->writer, BLOCK_PROCESS_END, &pid, sizeof(pid));
+	writer_block(c->writer, BLOCK_PROCESS_END, &end, sizeof(end));
 }
 
 /* kernel FID ENTRY_HITS RETURN_HITS: what the kernel counted */
@@ -387,7 +387,9 @@ static void cmd_kernel(void)
 
 static void cmd_stop(void)
 {
-	writer_block(c->writer, BLOCK_STOP, NULL, 0);
+	uint64_t now = monotonic_ns();
+
+	writer_block(c->writer, BLOCK_STOP, &now, sizeof(now));
 	writer_flush(c->writer);
 }
 
@@ -510,7 +512,9 @@ static void *put_blocks(void *arg)
 		if (i % 1000 == 0)
 			queue_publish(queue);
 	}
-	queue_put(queue, BLOCK_STOP, NULL, 0);
+	uint64_t now = monotonic_ns();
+
+	queue_put(queue, BLOCK_STOP, &now, sizeof(now));
 	queue_publish(queue);
 	return NULL;
 }

@@ -27,7 +27,13 @@ G, HI = 0xC000002000, 0xC000101000
 def compile_harness(folder: Path, flags: list[str]) -> Path:
     """decode_harness.c with the collector's files, without those that need the kernel."""
     program = folder / "decode_harness"
-    sources = [ROOT / "tests/unit/decode_harness.c", ROOT / "offsets/error.c", ROOT / "offsets/json_out.c"]
+    sources = [
+        ROOT / "tests/unit/decode_harness.c",
+        ROOT / "offsets/error.c",
+        ROOT / "offsets/json_out.c",
+        ROOT / "offsets/plan_io.c",
+        ROOT / "offsets/types.c",
+    ]
     sources += [ROOT / f"collector/{name}.c" for name in OWN]
     warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["gcc", *warnings, *flags, "-o", program, *sources, "-pthread", "-lm"], check=True)

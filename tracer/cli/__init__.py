@@ -27,6 +27,8 @@ VERBS = {
     "count": "how often each function is called, summed in the kernel",
     "hist": "how long calls take: a histogram and percentiles of each function, summed in the kernel",
     "stack": "who calls the functions: stacks, counted in the kernel",
+    "tree": "calls of a set of functions as a tree, with durations",
+    "report": "a recording in any format",
     "list": "the functions of a Go program",
     "doctor": "what this kernel allows, each by trying it, and what follows",
 }

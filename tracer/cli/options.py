@@ -141,19 +141,23 @@ def add_end(parser: Container) -> None:
     )
 
 
-def add_values(parser: Container) -> None:
+def add_values(parser: Container, returns: bool = True) -> None:
+    """returns: they can be left out."""
     parser.add_argument("--no-args", action="store_true", help="do not read arguments")
-    parser.add_argument(
-        "--no-results",
-        action="store_true",
-        help="do not read results; returns are not probed then, which makes a call several times cheaper",
-    )
-    parser.add_argument(
-        "--durations",
-        action="store_true",
-        help="with --no-results: probe returns all the same, for durations",
-    )
-    parser.add_argument("--no-returns", action="store_true", help="calls only: no results, no durations")
+    if returns:
+        parser.add_argument(
+            "--no-results",
+            action="store_true",
+            help="do not read results; returns are not probed then, which makes a call several times cheaper",
+        )
+        parser.add_argument(
+            "--durations",
+            action="store_true",
+            help="with --no-results: probe returns all the same, for durations",
+        )
+        parser.add_argument("--no-returns", action="store_true", help="calls only: no results, no durations")
+    else:
+        parser.add_argument("--no-results", action="store_true", help="do not read results")
     parser.add_argument(
         "-Z",
         "--string-size",
@@ -178,9 +182,20 @@ def add_values(parser: Container) -> None:
     )
 
 
+RECORDING_SUFFIX = ".gscope"
+
+
 def add_output(parser: Container) -> None:
+    from tracer.writers import FORMATS
+
+    made = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
     parser.add_argument(
-        "-f", "--format", choices=("text", "jsonl"), default="text", help="text, or one JSON object a line"
+        "-f",
+        "--format",
+        choices=("text", "jsonl", "gscope", *FORMATS),
+        metavar="FORMAT",
+        help="text; jsonl: one JSON object a line; gscope: a recording, of which `report` makes any format (also by "
+        f"-o NAME{RECORDING_SUFFIX}); {made}",
     )
     parser.add_argument(
         "-o",
@@ -193,6 +208,29 @@ def add_output(parser: Container) -> None:
         choices=("auto", "always", "never"),
         default="auto",
         help="colours in text (auto: on a terminal)",
+    )
+
+
+def chosen_format(args: argparse.Namespace) -> str:
+    """-f, else by the name of -o, else text. A recording is no text: not for a terminal."""
+    name = args.format or ("gscope" if str(args.output or "").endswith(RECORDING_SUFFIX) else "text")
+    if name in ("gscope", "pprof") and args.output in (None, "-") and os.isatty(1):
+        raise UsageError(f"-f {name} is not for a terminal", hint="name a file with -o")
+    return str(name)
+
+
+def add_kernel(parser: Container) -> None:
+    parser.add_argument(
+        "--buffer",
+        type=size,
+        default=size("16M"),
+        metavar="SIZE",
+        help="room for events that are not yet printed: 64k, 256M (16M)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="probe more than 200 places also where the kernel takes probes away one by one (0.1 s each)",
     )
 
 

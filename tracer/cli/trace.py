@@ -44,19 +44,7 @@ def prepare_parser(parser: Parser) -> None:
     )
     output.add_argument("--dry-run", action="store_true", help="show what would be probed and read, and end")
     output.add_argument("--ebpf", action="store_true", help="show the BPF program's source, and end")
-    kernel = parser.add_argument_group("kernel")
-    kernel.add_argument(
-        "--buffer",
-        type=options.size,
-        default=options.size("16M"),
-        metavar="SIZE",
-        help="room for events that are not yet printed: 64k, 256M (16M)",
-    )
-    kernel.add_argument(
-        "--force",
-        action="store_true",
-        help="probe more than 200 places also where the kernel takes probes away one by one (0.1 s each)",
-    )
+    options.add_kernel(parser.add_argument_group("kernel"))
     parser.description = (
         "Print each call of the functions, with its arguments and results.\n"
         "Environment: TRACER_ATTACH=multi|perf and TRACER_BUFFER=ring|perf force how probes are attached and how\n"
@@ -66,36 +54,38 @@ def prepare_parser(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     from tracer import session
+    from tracer.convert import traced_and_converted
+    from tracer.writers import FORMATS
 
     options.check_targets(args)
     if args.no_returns and args.durations:
         raise UsageError("--durations needs the returns that --no-returns leaves out")
-    return session.trace(
-        session.TraceOptions(
-            binary=args.binary,
-            functions=tuple(args.func),
-            excludes=tuple(args.exclude),
-            pids=tuple(dict.fromkeys(args.pid)),
-            command=tuple(args.command),
-            duration=args.duration,
-            max_calls=args.max_events,
-            args=not args.no_args,
-            results=not (args.no_results or args.no_returns),
-            returns=not args.no_returns and (args.durations or not args.no_results),
-            string_size=args.string_size,
-            depth=args.depth,
-            elements=args.elements,
-            format=args.format,
-            output=args.output,
-            color=args.color,
-            buffer_size=args.buffer,
-            buffer=options.choice("TRACER_BUFFER", options.BUFFERS),
-            attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
-            quiet=args.quiet,
-            verbose=args.verbose,
-            fail_on_loss=args.fail_on_loss,
-            force=args.force,
-            dry_run=args.dry_run,
-            show_program=args.ebpf,
-        )
+    format = options.chosen_format(args)
+    how = session.TraceOptions(
+        binary=args.binary,
+        functions=tuple(args.func),
+        excludes=tuple(args.exclude),
+        pids=tuple(dict.fromkeys(args.pid)),
+        command=tuple(args.command),
+        duration=args.duration,
+        max_calls=args.max_events,
+        args=not args.no_args,
+        results=not (args.no_results or args.no_returns),
+        returns=not args.no_returns and (args.durations or not args.no_results),
+        string_size=args.string_size,
+        depth=args.depth,
+        elements=args.elements,
+        format=format,
+        output=args.output,
+        color=args.color,
+        buffer_size=args.buffer,
+        buffer=options.choice("TRACER_BUFFER", options.BUFFERS),
+        attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
+        quiet=args.quiet,
+        verbose=args.verbose,
+        fail_on_loss=args.fail_on_loss,
+        force=args.force,
+        dry_run=args.dry_run,
+        show_program=args.ebpf,
     )
+    return traced_and_converted(how) if format in FORMATS else session.trace(how)

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats that are made of events: handmade traces, and the rules of those who read the formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracer import writers
+from tracer.writers import tree
+from tracer.writers.calls import Call, gather, walk
+
+Event = dict[str, Any]
+
+NAMES = ["main.a", "main.b", 'main.(*T).c"', "main.d[go.shape.int;x]"]
+
+
+def meta(returns: bool = True) -> Event:
+    functions = [
+        {"fid": i, "name": n, "file": "main.go", "line": 10 + i, "params": [], "results": [], "returns": returns}
+        for i, n in enumerate(NAMES)
+    ]
+    clock = {"monotonic_ns": 1000, "wall": "2026-01-02T03:04:05.000000500Z"}
+    return {
+        "type": "meta",
+        "v": 1,
+        "tracer": "0",
+        "binary": "x",
+        "go": "go1.26",
+        "clock": clock,
+        "functions": functions,
+    }
+
+
+def call(ts: int, number: int, fid: int, goid: int | None = 1, pid: int = 7, **more: Any) -> Event:
+    who = {"pid": pid, "tid": 70, "goid": goid, "call": number, "fid": fid, "func": NAMES[fid]}
+    return {"type": "call", "ts": ts, **who, "args": {"n": number}, "notes": {}, **more}
+
+
+def ret(ts: int, number: int, fid: int, goid: int | None = 1, pid: int = 7, **more: Any) -> Event:
+    who = {"pid": pid, "tid": 70, "goid": goid, "call": number, "fid": fid, "func": NAMES[fid]}
+    return {"type": "return", "ts": ts, **who, "duration_ns": 1, "results": {"r": 1}, "notes": {}, **more}
+
+
+SIMPLE = [
+    meta(),
+    call(1000, 1, 0),
+    call(1100, 2, 1),
+    call(1150, 3, 0, goid=2),
+    ret(1300, 2, 1),
+    call(1400, 4, 1),
+    ret(1450, 3, 0, goid=2),
+    ret(1900, 4, 1),
+    ret(2000, 1, 0),
+]
+
+
+def made(name: str, events: list[Event]) -> bytes:
+    out = io.BytesIO()
+    writers.writer(name).write(iter(events), out)
+    return out.getvalue()
+
+
+def spans(roots: list[Call]) -> list[tuple[str, int, int, int]]:
+    return [(c.name, d, c.begin, c.duration) for root in roots for c, d in walk(root)]
+
+
+def test_nesting() -> None:
+    whole = gather(iter(SIMPLE))
+    by_goroutine = {track[1]: spans([root]) for track, root in whole.roots}
+    assert by_goroutine == {
+        1: [("main.a", 0, 1000, 1000), ("main.b", 1, 1100, 200), ("main.b", 1, 1400, 500)],
+        2: [("main.a", 0, 1150, 300)],
+    }
+
+
+def test_what_was_left_otherwise() -> None:
+    """A panic closes frames, and what was not seen to leave ends with its caller."""
+    events = [
+        meta(),
+        call(1000, 1, 0),
+        call(1100, 2, 1),
+        call(1200, 3, 2),
+        ret(1300, 2, 1, unwound="panic", duration_ns=None, results=None),
+        ret(1400, 1, 0),
+        call(1500, 4, 3),
+    ]
+    whole = gather(iter(events))
+    a, b, c = (x for x, _ in walk(whole.roots[0][1]))
+    assert (b.unwound, b.end, c.unwound, c.end, a.unwound, a.end) == ("panic", 1300, "unknown", 1300, "", 1400)
+    assert whole.roots[1][1].unwound == "detached"
+
+
+def check_chrome(document: Any) -> None:
+    """Complete events of one thread nest (Trace Event Format, "Complete Events")."""
+    by_thread: dict[tuple[int, int], list[Event]] = {}
+    for e in document["traceEvents"]:
+        assert e["ph"] in ("X", "M", "i")
+        if e["ph"] == "X":
+            assert e["dur"] >= 0
+            by_thread.setdefault((e["pid"], e["tid"]), []).append(e)
+    for events in by_thread.values():
+        stack: list[float] = []
+        # the order in which a viewer takes them: by start, the longer first
+        for e in sorted(events, key=lambda e: (e["ts"], -e["dur"])):
+            begin, end = round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000)
+            while stack and stack[-1] <= begin:
+                stack.pop()
+            assert not stack or end <= stack[-1], e
+            stack.append(end)
+
+
+def check_speedscope(document: Any) -> None:
+    """Evented profiles: times never go back, opens and closes match (file-format-schema.json and its importer)."""
+    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    frames = document["shared"]["frames"]
+    for profile in document["profiles"]:
+        assert profile["type"] == "evented"
+        at, stack = profile["startValue"], []
+        for e in profile["events"]:
+            assert e["at"] >= at
+            at = e["at"]
+            assert 0 <= e["frame"] < len(frames)
+            if e["type"] == "O":
+                stack.append(e["frame"])
+            else:
+                assert stack.pop() == e["frame"]
+        assert not stack
+        assert profile["endValue"] >= at
+
+
+def test_chrome() -> None:
+    document = json.loads(made("chrome", SIMPLE))
+    check_chrome(document)
+    rows = [(e["name"], e["tid"], e["ts"], e["dur"]) for e in document["traceEvents"] if e["ph"] == "X"]
+    assert sorted(rows) == [
+        ("main.a", 1, 1.0, 1.0),
+        ("main.a", 2, 1.15, 0.3),
+        ("main.b", 1, 1.1, 0.2),
+        ("main.b", 1, 1.4, 0.5),
+    ]
+    assert {e["args"]["name"] for e in document["traceEvents"] if e["name"] == "thread_name"} == {"G1", "G2"}
+
+
+def test_chrome_of_calls_without_returns() -> None:
+    document = json.loads(made("chrome", [meta(returns=False), call(1000, 1, 0), call(1100, 2, 1, goid=None)]))
+    assert [(e["ph"], e["ts"]) for e in document["traceEvents"] if e["ph"] != "M"] == [("i", 1.0), ("i", 1.1)]
+
+
+def test_speedscope() -> None:
+    document = json.loads(made("speedscope", SIMPLE))
+    check_speedscope(document)
+    assert [p["name"] for p in document["profiles"]] == ["G2 of process 7", "G1 of process 7"]
+    assert {"name": "main.b", "file": "main.go", "line": 11} in document["shared"]["frames"]
+
+
+def test_folded() -> None:
+    assert made("folded", SIMPLE).decode().splitlines() == ["main.a 600", "main.a;main.b 700"]
+    assert made("folded", [meta(), call(0, 1, 3), ret(5, 1, 3)]) == b"main.d[go.shape.int,x] 5\n"
+
+
+def test_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(made("csv", SIMPLE).decode())))
+    assert len(rows) == 8
+    assert rows[0]["func"] == "main.a"
+    assert json.loads(rows[0]["values"]) == {"n": 1}
+    assert rows[-1]["type"] == "return"
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="no go on PATH")
+def test_pprof_by_its_own_reader(tmp_path: Path) -> None:
+    """Times of the two goroutines' a, and of what b took inside one of them, as pprof sums them."""
+    path = tmp_path / "p.pb.gz"
+    path.write_bytes(made("pprof", SIMPLE))
+
+    def top(index: str, unit: str) -> str:
+        command = ["go", "tool", "pprof", "-top", "-nodefraction=0", f"-sample_index={index}", f"-unit={unit}", path]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    times = {line.split()[-1]: line.split() for line in top("time", "ns").splitlines()[5:]}
+    assert (times["main.a"][0], times["main.a"][3]) == ("600ns", "1300ns")
+    assert (times["main.b"][0], times["main.b"][3]) == ("700ns", "700ns")
+    counts = {line.split()[-1]: line.split()[0] for line in top("calls", "count").splitlines() if "main." in line}
+    assert counts == {"main.a": "2", "main.b": "2"}
+
+
+def test_tree() -> None:
+    out = io.StringIO()
+    tree.write_text(iter(SIMPLE), out)
+    assert out.getvalue().splitlines() == [
+        "G2 of process 7",
+        "    300ns  main.a(n=3) → (r=1)",
+        "",
+        "G1 of process 7",
+        "      1µs  main.a(n=1) → (r=1)",
+        "    200ns    main.b(n=2) → (r=1)",
+        "    500ns    main.b(n=4) → (r=1)",
+        "",
+    ]
+
+
+def test_tree_escapes() -> None:
+    out = io.StringIO()
+    event = call(1, 1, 0)
+    event["args"] = {"s": "\x1b[2J\r"}
+    tree.write_text(iter([meta(), event, ret(2, 1, 0)]), out)
+    assert "\x1b" not in out.getvalue()
+    assert "\r" not in out.getvalue()
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> list[Event]:
+    """Any order of calls and returns, also such as cannot be: events are lost, clocks of CPUs differ a little."""
+    events, ts, open_calls = [meta()], 1000, []
+    for number in range(draw(st.integers(0, 40))):
+        ts = max(0, ts + draw(st.integers(-3, 50)))
+        if open_calls and draw(st.booleans()):
+            fid, goid, n = open_calls.pop(draw(st.integers(0, len(open_calls) - 1)))
+            events.append(ret(ts, n, fid, goid=goid))
+        else:
+            fid, goid = draw(st.integers(0, 3)), draw(st.sampled_from([1, 2, None]))
+            open_calls.append((fid, goid, number))
+            events.append(call(ts, number, fid, goid=goid))
+    return events
+
+
+@settings(max_examples=150, deadline=None)
+@given(traces())
+def test_every_format_keeps_its_rules(events: list[Event]) -> None:
+    check_chrome(json.loads(made("chrome", events)))
+    check_speedscope(json.loads(made("speedscope", events)))
+    calls = sum(e["type"] == "call" for e in events)
+    spans_shown = [e for e in json.loads(made("chrome", events))["traceEvents"] if e["ph"] == "X"]
+    assert len(spans_shown) == calls
+    assert all(int(line.rsplit(b" ", 1)[1]) >= 0 for line in made("folded", events).splitlines())
+    made("pprof", events)
+    tree.write_text(iter(events), io.StringIO())
+
+
+def test_every_format_takes_nothing() -> None:
+    for name in writers.FORMATS:
+        assert isinstance(made(name, []), bytes)
+
+
+def test_registry_is_complete() -> None:
+    def modules() -> Iterator[str]:
+        for path in Path(writers.__file__).parent.glob("*.py"):
+            if "def write(events" in path.read_text():
+                yield path.stem
+
+    assert set(modules()) == set(writers.FORMATS)
+    for name in writers.FORMATS:
+        assert "{}" in writers.writer(name).HOW_TO_OPEN
