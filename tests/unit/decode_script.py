@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OWN = ("decode", "format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector")
+OWN = ("decode", "format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording")
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 # reflect.Kind

@@ -127,7 +127,7 @@ def test_meta(script: Script) -> None:
         '"clock":{"monotonic_ns":1,"wall":"W"},"functions":[{"fid":0,"name":"main.ebpfDemo","file":"main.go","line":9,'
         '"params":[{"name":"a1","type":"int"},{"name":"a2","type":"bool"},{"name":"a3","type":"float32"}],'
         '"results":[{"name":"r1","type":"int64"},{"name":"r2","type":"int32"},{"name":"r3","type":"string"}],'
-        '"warnings":[]}]}\n'
+        '"returns":true,"warnings":[]}]}\n'
     )
 
 
