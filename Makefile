@@ -107,6 +107,10 @@ bench: build packages-demo ## measure, each figure as a ratio within one run (BE
 fresh: packages-fresh ## run the two commands in a minimal Debian made for it (root)
 	@$(SUDO) env PATH="$$PATH" HOME="$$HOME" scripts/fresh.sh
 
+.PHONY: runtime-offsets
+runtime-offsets: build dev ## read the layout of goroutines out of each Go version, for files without debug information
+	$(PY) scripts/runtime_offsets.py
+
 ##@ Install
 .PHONY: install
 install: build ## put gopherscope on PATH and the package where the system's python3 finds it
@@ -130,6 +134,6 @@ test-vm: build packages-test packages-vm dev ## run the tests that boot stock ke
 ##@ About
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(OFFSETS_OBJ:.o=.d)

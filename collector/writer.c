@@ -180,7 +180,7 @@ static const char *goid_why(const struct record *r, const struct site_ref *ref)
 	if (r->flags & REC_SYSTEM_STACK)
 		return "the thread runs none";
 	if (!ref->plan->plan->binary.has_g)
-		return "the layout of runtime.g is not known for this binary";
+		return plan_string(ref->plan->plan, ref->plan->plan->binary.g_why);
 	return r->g ? "g could not be read" : "g was not found";
 }
 

@@ -259,8 +259,14 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 	const char *pattern;
 	struct plan *plan;
 
-	if (argc != 1)
-		return err_create(ERR_USAGE, "offsets plan FILE FUNC");
+	if (argc < 1 || argc > 2)
+		return err_create(ERR_USAGE, "offsets plan FILE FUNC [--no-values | --raw-words]");
+	if (argc == 2 && !strcmp(argv[1], "--no-values"))
+		options.args = options.results = false;
+	else if (argc == 2 && !strcmp(argv[1], "--raw-words"))
+		options.raw_words = true;
+	else if (argc == 2)
+		return err_create(ERR_USAGE, "offsets plan FILE FUNC [--no-values | --raw-words]");
 	pattern = argv[0];
 	struct err *err = plan_create(program, &pattern, 1, NULL, 0, &options, &plan);
 	if (err)
@@ -271,6 +277,11 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 	jout_object_begin(out);
 	jout_key(out, "known");
 	jout_bool(out, plan->binary.has_g);
+	jout_key(out, "why");
+	if (plan->binary.g_why)
+		jout_string(out, plan_string(plan, plan->binary.g_why));
+	else
+		jout_null(out);
 	jout_key(out, "goid");
 	jout_u64(out, plan->binary.goid_off);
 	jout_key(out, "m");

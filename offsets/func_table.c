@@ -375,6 +375,22 @@ struct err *func_table_select(const struct func_table *table, const char *patter
 	return NULL;
 }
 
+struct err *func_table_args_size(const struct func_table *table, const struct func *func, uint32_t *ret)
+{
+	struct pclntab_func record;
+	struct err *err;
+
+	if (func->pcln_id == UINT32_MAX)
+		return &err_notfound;
+	err = pclntab_func(&table->priv->pcln, func->pcln_id, &record);
+	if (err)
+		return err;
+	if (record.args < 0)
+		return &err_notfound;
+	*ret = (uint32_t)record.args;
+	return NULL;
+}
+
 /* ---- lines ------------------------------------------------------------------------------------------------ */
 
 static bool get_varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)

@@ -19,7 +19,7 @@ static const struct command {
 	  command_params },
 	{ "type", "FILE TYPE", "a type with its fields", command_type },
 	{ "sites", "FILE FUNC", "where calls and returns of a function can be probed", command_sites },
-	{ "plan", "FILE FUNC", "what a probe on a function reads", command_plan },
+	{ "plan", "FILE FUNC [OPTION]", "what a probe on a function reads", command_plan },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))

@@ -376,6 +376,7 @@ struct err *pclntab_func(const struct pclntab *t, uint32_t i, struct pclntab_fun
 	words = base + offset + (t->minor >= 18 ? 4 : 8);
 	*ret = (struct pclntab_func){
 		.name = get32(words),
+		.args = (int32_t)get32(words + 4),
 		.pc_file = get32(words + 16),
 		.pc_line = get32(words + 20),
 		.cu = t->minor >= 16 ? get32(words + 28) : 0,

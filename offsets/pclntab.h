@@ -54,6 +54,10 @@ struct err *func_table_select(const struct func_table *table, const char *patter
 /* Up to `max` names nearest to `name` by edit distance (case-insensitive matches first), for "did you mean". */
 size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max);
 
+/* Bytes of the function's parameters and results together as the stack convention lays them out, from the pclntab (_func.args).
+ * ERR_NOTFOUND where it does not say (assembly may leave it out). */
+struct err *func_table_args_size(const struct func_table *table, const struct func *func, uint32_t *ret);
+
 /* Source file and line of an address from the pclntab's tables. ERR_NOTFOUND. */
 struct err *func_table_line(const struct func_table *table, const struct func *func, uint64_t addr,
 			    const char **file_ret, uint32_t *line_ret);

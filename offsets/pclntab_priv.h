@@ -21,6 +21,7 @@ struct pclntab {
 /* One record (_func in runtime/runtime2.go): what of it is used here. Offsets into the parts above. */
 struct pclntab_func {
 	uint32_t name, pc_file, pc_line, cu;
+	int32_t args; /* bytes of parameters and results as ABI0 lays them out; negative where assembly does not say */
 };
 
 /* ERR_NOT_GO where there is none, ERR_MALFORMED. */

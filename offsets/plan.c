@@ -23,11 +23,6 @@ struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item)
 	return NULL;
 }
 
-static struct err *intern(struct plan_builder *b, const char *s, uint32_t *ret)
-{
-	return type_table_intern(&b->plan->types, s ? s : "", ret);
-}
-
 struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *fmt, ...)
 {
 	char text[512];
@@ -37,7 +32,7 @@ struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *f
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	struct err *err = intern(b, text, &string);
+	struct err *err = plan_intern(b, text, &string);
 	if (err)
 		return err;
 	if (!f->n_warnings)
@@ -55,18 +50,18 @@ static bool is_generic(const char *name)
 	return strstr(name, "[go.shape.") || strstr(name, "[...]");
 }
 
-/* The table entry of the dictionary that an instance of a generic function takes as a hidden parameter. */
-static struct err *dictionary_type(struct plan_builder *b, uint32_t *ret)
+/* Also that of the dictionary that an instance of a generic function takes as a hidden parameter. */
+struct err *plan_word_type(struct plan_builder *b, uint32_t *ret)
 {
 	struct go_type t = {
 		.kind = GO_UINTPTR, .flags = TYPE_COMPLETE, .align = 8, .size = 8, .elem = TYPE_NONE, .key = TYPE_NONE
 	};
-	struct err *err = intern(b, "uintptr", &t.name);
+	struct err *err = plan_intern(b, "uintptr", &t.name);
 
 	return err ? err : type_table_add(&b->plan->types, &t, ret);
 }
 
-static struct err *add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type)
+struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type)
 {
 	char made[32];
 	struct plan_var var = { .type = type };
@@ -77,7 +72,7 @@ static struct err *add_var(struct plan_builder *b, const char *name, bool result
 		snprintf(made, sizeof(made), result ? "~r%u" : "_%u", n);
 		name = made;
 	}
-	struct err *err = intern(b, name, &var.name);
+	struct err *err = plan_intern(b, name, &var.name);
 	return err ? err : plan_append(b, vars, var);
 }
 
@@ -89,11 +84,11 @@ static struct err *add_signature(struct plan_builder *b, struct plan_func *f, co
 	f->first_param = b->plan->n_vars;
 	for (size_t i = 0; i < df->n_params && !err; i++)
 		if (!df->params[i].result)
-			err = add_var(b, df->params[i].name, false, f->n_params++, df->params[i].type);
+			err = plan_add_var(b, df->params[i].name, false, f->n_params++, df->params[i].type);
 	f->first_result = b->plan->n_vars;
 	for (size_t i = 0; i < df->n_params && !err; i++)
 		if (df->params[i].result)
-			err = add_var(b, df->params[i].name, true, f->n_results++, df->params[i].type);
+			err = plan_add_var(b, df->params[i].name, true, f->n_results++, df->params[i].type);
 	return err;
 }
 
@@ -118,11 +113,11 @@ static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, 
 	}
 	for (uint32_t i = 0; i < f->n_params && !err; i++) {
 		if (n == dict)
-			err = dictionary_type(b, &v[n++]);
+			err = plan_word_type(b, &v[n++]);
 		v[n++] = b->plan->vars[f->first_param + i].type;
 	}
 	if (!err && n == dict)
-		err = dictionary_type(b, &v[n++]);
+		err = plan_word_type(b, &v[n++]);
 	*n_params_ret = n;
 	for (uint32_t i = 0; i < f->n_results; i++)
 		v[n++] = b->plan->vars[f->first_result + i].type;
@@ -254,9 +249,9 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 			out->site[out->n++] =
 				(struct site_word){ .value = param, .offset = w->offset, .size = w->size };
 		}
-		while (die < df->n_params && df->params[die].result)
+		while (df && die < df->n_params && df->params[die].result)
 			die++;
-		if (die < df->n_params && f->abi == GO_ABI_INTERNAL) {
+		if (df && die < df->n_params && f->abi == GO_ABI_INTERNAL) {
 			struct err *err = witness(b, f, df, &df->params[die], out->track + first,
 						  abi->words + v->first_word, out->n - first);
 			if (err)
@@ -334,7 +329,7 @@ static struct err *add_site(struct plan_builder *b, const struct plan_func *f, c
 		site.g_source = G_R14;
 	else
 		site.g_source = in->check ? G_RCX : G_TLS;
-	err = intern(b, in->name, &site.insn);
+	err = plan_intern(b, in->name, &site.insn);
 	return err ? err : plan_append(b, sites, site);
 }
 
@@ -389,7 +384,18 @@ static struct err *add_returns(struct plan_builder *b, struct plan_func *f, cons
 
 static struct err *refuse(struct plan_builder *b, struct plan_func *f, const char *why)
 {
-	return intern(b, why, &f->refused);
+	return plan_intern(b, why, &f->refused);
+}
+
+/* Without debug information for this function: its words, where they are asked for; else has_types stays 0. */
+static struct err *unknown_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
+				     struct abi_layout *abi_ret, size_t *n_params_ret)
+{
+	if (b->options->raw_words)
+		return plan_raw_signature(b, f, func, abi_ret, n_params_ret);
+	if (!b->dwarf) /* said once, of the binary */
+		return NULL;
+	return plan_warn(b, f, "no debug information for this function: its arguments and results are not known");
 }
 
 /* Signature and layout, where there is debug information for this function. Without it: has_types 0 and a warning. */
@@ -402,16 +408,16 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 	struct err *err;
 
 	*df_ret = NULL;
-	if (!b->dwarf)
+	if (!b->options->args && !b->options->results)
 		return NULL;
+	if (!b->dwarf)
+		return unknown_signature(b, f, func, abi_ret, n_params_ret);
 	err = dwarf_info_func(b->dwarf, func->name, func->entry, &b->plan->types, &df);
 	if (err) {
 		if (err->code == ERR_NOMEM)
 			return err;
 		struct err *w = err->code == ERR_NOTFOUND || err->code == ERR_INLINED
-					? plan_warn(b, f,
-						    "no debug information for this function: its arguments and results "
-						    "are not known")
+					? unknown_signature(b, f, func, abi_ret, n_params_ret)
 					: plan_warn(b, f, "debug information: %s", err->msg);
 		err_destroy(err);
 		return w;
@@ -453,7 +459,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 
 	if (!words)
 		return &err_nomem;
-	if (df && b->options->args)
+	if (f->has_types && b->options->args)
 		err = entry_words(b, f, df, abi, n_params, dict, words);
 	if (!err)
 		err = choose_entry(b, code, words, &site, &frame, &found);
@@ -469,12 +475,12 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
 	err = add_site(b, f, in, SITE_ENTRY, site.flags, frame);
-	if (!err && df && b->options->args)
+	if (!err && f->has_types && b->options->args)
 		err = plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
 	if (!err && words->cut)
 		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
 	if (!err && b->options->returns)
-		err = add_returns(b, f, code, df ? abi : NULL, n_params);
+		err = add_returns(b, f, code, f->has_types ? abi : NULL, n_params);
 	f->n_sites = b->plan->n_sites - f->first_site;
 	return err;
 }
@@ -492,7 +498,7 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 	uint32_t line = 0;
 	struct err *err;
 
-	err = intern(b, func->name, &f.name);
+	err = plan_intern(b, func->name, &f.name);
 	if (err)
 		return err;
 	err = read_signature(b, &f, func, &df, &abi, &n_params, &dict);
@@ -507,7 +513,7 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 			err_destroy(e);
 		}
 		f.line = file ? line : 0;
-		err = intern(b, file, &f.file);
+		err = plan_intern(b, file, &f.file);
 	}
 	if (!err) {
 		err = code_read(b->program->elf, b->program->funcs, func, &code);
@@ -634,97 +640,6 @@ static struct err *select_functions(struct plan_builder *b, const char *const *p
 	return NULL;
 }
 
-/* Offsets of what the run-time system keeps of a goroutine. Without them: no goroutine ids, said by has_g. */
-static struct err *read_runtime(struct plan_builder *b, struct dwarf_info *dw)
-{
-	struct plan_binary *bin = &b->plan->binary;
-	uint64_t goid, m, curg;
-	struct err *err;
-
-	err = dwarf_info_field_offset(dw, "runtime.g", "goid", &goid);
-	if (!err)
-		err = dwarf_info_field_offset(dw, "runtime.g", "m", &m);
-	if (!err)
-		err = dwarf_info_field_offset(dw, "runtime.m", "curg", &curg);
-	if (err) {
-		bool memory = err->code == ERR_NOMEM;
-		if (!memory)
-			err_destroy(err);
-		return memory ? err : NULL;
-	}
-	if (goid > UINT16_MAX || m > UINT16_MAX || curg > UINT16_MAX)
-		return NULL;
-	bin->goid_off = goid;
-	bin->m_off = m;
-	bin->curg_off = curg;
-	bin->has_g = 1;
-	return NULL;
-}
-
-/* Where the end of a goroutine can be seen cheaply. Duplicates at the stack check do no harm there. Not having it costs time, no more. */
-static struct err *find_goexit(struct plan_builder *b)
-{
-	struct entry_site *cand _cleanup_free_ = NULL;
-	const struct func *func;
-	struct code *code = NULL;
-	size_t n = 0;
-
-	if (!func_table_find_name(b->program->funcs, "runtime.goexit0", &func, 1))
-		return NULL;
-	struct err *err = code_read(b->program->elf, b->program->funcs, func, &code);
-	if (!err)
-		err = entry_candidates(code, &cand, &n);
-	for (size_t i = 0; i < n && !err && !b->plan->binary.goexit_off; i++)
-		if (code->insns[cand[i].insn].emulated)
-			err = elf_file_offset(b->program->elf, code->insns[cand[i].insn].addr,
-					      &b->plan->binary.goexit_off);
-	code_destroy(code);
-	if (err && err->code != ERR_NOMEM) {
-		err_destroy(err);
-		err = NULL;
-	}
-	return err;
-}
-
-static struct err *read_binary(struct plan_builder *b)
-{
-	struct program *p = b->program;
-	struct plan_binary *bin = &b->plan->binary;
-	struct dwarf_info *dw = NULL;
-	struct err *err;
-
-	bin->id = p->elf->id;
-	bin->pie = p->elf->pie;
-	bin->go_minor = p->build->minor;
-	err = go_tls_g_offset(p->elf, &bin->tls_offset);
-	if (err && err->code != ERR_NOMEM) {
-		/* Only sites of stack-ABI functions need it; they then show no goroutine (tls_offset 0). */
-		err_destroy(err);
-		err = NULL;
-	}
-	if (!err)
-		err = find_goexit(b);
-	if (!err)
-		err = intern(b, p->elf->path, &bin->path);
-	if (!err)
-		err = intern(b, p->elf->build_id, &bin->build_id);
-	if (!err)
-		err = intern(b, p->build->version, &bin->go_version);
-	if (err)
-		return err;
-	err = program_dwarf(p, &dw);
-	if (err && err->code == ERR_NO_DWARF && !b->options->args && !b->options->results) {
-		err_destroy(err);
-		return NULL;
-	}
-	if (err)
-		return err;
-	bin->has_dwarf = 1;
-	if (b->options->args || b->options->results)
-		b->dwarf = dw;
-	return read_runtime(b, dw);
-}
-
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
 			const char *const *excludes, size_t n_excludes, const struct plan_options *options,
 			struct plan **ret)
@@ -740,7 +655,7 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	type_table_init(&b.plan->types);
 	err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
 	if (!err)
-		err = read_binary(&b);
+		err = plan_read_binary(&b);
 	for (size_t i = 0; i < n && !err; i++)
 		err = plan_function(&b, funcs[i]);
 	if (err) {

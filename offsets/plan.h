@@ -79,6 +79,7 @@ struct plan_binary {
 	int32_t go_minor;
 	uint8_t pie, has_dwarf, has_g; /* has_g: the offsets below are known */
 	uint16_t goid_off, m_off, curg_off;
+	uint32_t g_why; /* string: why not, where !has_g */
 	int32_t tls_offset;
 	uint64_t
 		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
@@ -98,8 +99,10 @@ struct plan {
 };
 
 struct plan_options {
-	bool args, results;   /* read arguments; read results */
-	bool returns;         /* probe returns (durations, results) */
+	bool args, results; /* read arguments; read results */
+	bool returns;       /* probe returns (durations, results) */
+	bool optional;      /* a binary without debug information is planned without values, instead of ERR_NO_DWARF */
+	bool raw_words;     /* of functions whose types are not known, read the words that may be theirs, as they are */
 	uint32_t string_size; /* bytes, most that is read of a string */
 	uint32_t depth;       /* pointer hops */
 	uint32_t elements;    /* of a slice, array or map */
@@ -118,8 +121,8 @@ void program_destroy(struct program *program);
 struct err *program_dwarf(struct program *program, struct dwarf_info **ret); /* ERR_NO_DWARF */
 
 /* Plan the functions that match any of `patterns` and none of `excludes`. A function that cannot be probed is in the plan with
- * `refused` set. ERR_NOTFOUND where nothing matches (the message names the nearest), ERR_INLINED, ERR_NO_DWARF where values are asked
- * and there is no debug information. */
+ * `refused` set. ERR_NOTFOUND where nothing matches (the message names the nearest), ERR_INLINED, ERR_NO_DWARF where values are asked,
+ * there is no debug information, and neither `optional` nor `raw_words` says what to do then. */
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
 			const char *const *excludes, size_t n_excludes, const struct plan_options *options,
 			struct plan **ret);

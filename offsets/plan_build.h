@@ -29,6 +29,24 @@ struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item);
 struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+static inline struct err *plan_intern(struct plan_builder *b, const char *s, uint32_t *ret)
+{
+	return type_table_intern(&b->plan->types, s ? s : "", ret);
+}
+
+/* For a function whose types are not known: its integer words, named after where they stand, as if they were its parameters and
+ * results (plan_raw.c). has_types becomes 1 where there are any. */
+struct err *plan_raw_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
+			       struct abi_layout *abi_ret, size_t *n_params_ret);
+
+struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type);
+
+/* The type that words without one get: "uintptr". */
+struct err *plan_word_type(struct plan_builder *b, uint32_t *ret);
+
+/* Fill in the plan's binary and, where values are wanted, b->dwarf. ERR_NO_DWARF where there is none and values are wanted. */
+struct err *plan_read_binary(struct plan_builder *b);
+
 /* Where a word of a value stands at a site, before steps are made. */
 struct site_word {
 	uint32_t value;        /* index among the site's values */
