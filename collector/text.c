@@ -382,6 +382,8 @@ static void put_values(struct format *f, const struct site_ref *ref, const struc
 {
 	decoder_begin(&f->decoder, view, ref->plan->plan, ref->site);
 	f->decoder.pointer = 0;
+	/* A function whose types are not known takes more than nothing. */
+	wanted = wanted && f->c->functions[ref->fid]->has_types;
 	put_open(f->out, '(');
 	for (uint32_t i = 0; wanted && i < ref->site->n_values; i++) {
 		const struct plan_value *value = &ref->plan->plan->values[ref->site->first_value + i];

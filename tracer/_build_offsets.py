@@ -85,6 +85,7 @@ struct plan_binary {
     struct file_id id;
     int32_t go_minor;
     uint8_t pie, has_dwarf, has_g;
+    uint32_t g_why;
     ...;
 };
 struct plan {
@@ -100,7 +101,11 @@ struct plan {
     uint32_t *warnings;
     ...;
 };
-struct plan_options { bool args, results, returns; uint32_t string_size, depth, elements; ...; };
+struct plan_options {
+    bool args, results, returns, optional, raw_words;
+    uint32_t string_size, depth, elements;
+    ...;
+};
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,
                         const char *const *excludes, size_t n_excludes, const struct plan_options *options,
                         struct plan **ret);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class ReadOptions:
     args: bool = True
     results: bool = True
     returns: bool = True
+    optional: bool = True  # without debug information: no values, instead of an error
+    raw_words: bool = False  # the words of functions whose types are not known
     string_size: int = 256
     depth: int = 2
     elements: int = 64
@@ -152,8 +155,8 @@ class Program:
         want, keep_want = _string_array(ffi, patterns)
         leave, keep_leave = _string_array(ffi, excludes)
         how = ffi.new("struct plan_options *")
-        for field in ("args", "results", "returns", "string_size", "depth", "elements"):
-            setattr(how, field, getattr(options, field))
+        for field in dataclasses.fields(options):
+            setattr(how, field.name, getattr(options, field.name))
         out = ffi.new("struct plan **")
         try:
             take(
@@ -242,6 +245,16 @@ class Plan:
     @property
     def go_version(self) -> str:
         return self._string(self.pointer.binary.go_version)
+
+    @property
+    def has_dwarf(self) -> bool:
+        """Whether the file has debug information, without which no types are known."""
+        return bool(self.pointer.binary.has_dwarf)
+
+    @property
+    def goroutines_unknown(self) -> str:
+        """Why goroutine ids cannot be read; "" where they can."""
+        return self._string(self.pointer.binary.g_why)
 
     @property
     def file_id(self) -> tuple[int, int, int, int, int]:

@@ -58,12 +58,23 @@ class Messages:
         """What is left out, and what cannot be read, with the reasons."""
         if self.quiet:
             return
+        if plan.goroutines_unknown:
+            self.warning(f"goroutines are not shown: {printable(plan.goroutines_unknown)}")
         lines = list(plan_warnings(plan))
         shown = lines if self.verbose else lines[:WARNINGS_MAX]
         for line in shown:
             self.warning(line)
         if len(lines) > len(shown):
             self.note(f"… and {plural(len(lines) - len(shown), 'more warning')} (-v shows all)")
+
+    def without_values(self, binary: OpenedBinary, raw_words: bool) -> None:
+        """Arguments and results were wanted, and there is no debug information to tell what they are."""
+        what = "types and names of arguments and results are not known" if raw_words else "no arguments and results"
+        self.warning(
+            f"{what}: {printable(binary.name)} has no debug information (built with -ldflags=-w or -s, or stripped)"
+        )
+        more = "" if raw_words else ", or see the bare words with --raw-words"
+        self.note(f"hint: build it without -w and -s{more}")
 
     def start(self, binary: OpenedBinary, plan: Plan, end: str) -> None:
         functions, entries, returns = plan.counts()

@@ -68,6 +68,7 @@ class TraceOptions:
     string_size: int = 256
     depth: int = 2
     elements: int = 64
+    raw_words: bool = False
     format: str = "text"
     output: str | None = None
     out_fd: int | None = None  # where to write instead of `output`; not closed
@@ -91,6 +92,7 @@ class TraceOptions:
             string_size=self.string_size,
             depth=self.depth,
             elements=self.elements,
+            raw_words=self.raw_words,
         )
 
 
@@ -496,6 +498,8 @@ class _Trace:
 
     def _announce(self, plan: Plan, collector: Collector) -> None:
         o = self.options
+        if (o.args or o.results) and not plan.has_dwarf:
+            self.messages.without_values(self.binary, o.raw_words)
         self.messages.plan_warnings(plan)
         if (o.pids or self.command) and not processes.in_initial_namespace():
             self.messages.warning(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tracing import Run, Tracer, check_error, of_type
+from tracing import Run, Tracer, check_error, of_type, parse
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 DEMO = ("--func", "main.ebpfDemo")
@@ -121,34 +121,55 @@ def test_bit_flips(seed: int, tracee: Callable[..., Path], tracer: Tracer, tmp_p
 
 
 @pytest.mark.parametrize("mode", ["stripped", "stripped-pie", "nodwarf"])
-def test_without_debug_information(mode: str, tracee: Callable[..., Path], tracer: Tracer) -> None:
-    """Names list; arguments are refused, with the reason and what to do; calls can be traced without them."""
+def test_without_debug_information(mode: str, tracee: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    """Names list; arguments are refused, with the reason and what to do; the calls are traced without them."""
     program = tracee("1.26", mode)
     listed = tracer("list", "-b", program, "main*")
     assert (listed.status, listed.stdout.split()) == (0, ["main.ebpfDemo", "main.main"])
-    run = tracer("-b", program, *DEMO)
-    check_error(run, NOTHING, r"debug information|DWARF")
-    assert "hint: " in run.stderr and "--no-args" in run.stderr
-    calls = tracer(
-        *(
-            "-b",
-            program,
-            *DEMO,
-            "--no-args",
-            "--no-results",
-            "-f",
-            "jsonl",
-            "-q",
-            "--",
-            program,
-            "-n",
-            3,
-            "-pause",
-            "1ms",
-        )
+    target = ("--", program, "-n", 3, "-pause", "1ms")
+    run = tracer(*DEMO, "-f", "jsonl", "-o", tmp_path / "events", *target)
+    assert run.status == 0, run.stderr
+    events = parse((tmp_path / "events").read_text())
+    assert run.stderr.startswith(
+        f"warning: no arguments and results: {program} has no debug information (built with -ldflags=-w or -s, or "
+        "stripped)\nhint: build it without -w and -s, or see the bare words with --raw-words\n"
+        f"tracing 1 function (1 entry, 1 return site) in {program}, go1.26.8; ends with the command\n"
     )
-    assert calls.status == 0, calls.stderr
-    assert sum(line.startswith('{"type":"call"') for line in calls.stdout.splitlines()) == 3
+    (meta,) = of_type(events, "meta")
+    assert [(f["name"], f["params"], f["results"], f["warnings"]) for f in meta["functions"]] == [
+        ("main.ebpfDemo", [], [], [])
+    ]
+    calls, returns = of_type(events, "call"), of_type(events, "return")
+    assert [(c["goid"], c["args"], c["notes"]) for c in calls] == 3 * [(1, {}, {})]
+    assert [(r["goid"], r["results"], r["notes"]) for r in returns] == 3 * [(1, {}, {})]
+    assert [r["call"] for r in returns] == [c["call"] for c in calls]
+    assert all(r["duration_ns"] > 0 for r in returns)
+    text = tracer(*DEMO, "--no-args", "--no-results", *target)
+    assert text.status == 0 and "warning" not in text.stderr, text.stderr
+    assert [line.split()[2] for line in text.stdout.splitlines() if " G1 " in line] == 3 * ["main.ebpfDemo(…)"]
+
+
+@pytest.mark.parametrize(("version", "mode"), [("1.26", "stripped"), ("1.17", "stripped-pie"), ("1.15", "stripped")])
+def test_raw_words(version: str, mode: str, tracee: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    """ebpfDemo(a1=100, a2=true, a3=66.88) → (100, 200, "test for ebpf"), without knowing what it takes."""
+    target = ("--", tracee(version, mode), "-n", 3, "-pause", "1ms")
+    run = tracer(*DEMO, "--raw-words", "-f", "jsonl", "-o", tmp_path / "events", *target)
+    assert run.status == 0, run.stderr
+    events = parse((tmp_path / "events").read_text())
+    calls, returns = of_type(events, "call"), of_type(events, "return")
+    assert len(calls) == len(returns) == 3
+    for call, ret in zip(calls, returns):
+        assert call["notes"] == ret["notes"] == {}
+        if version == "1.15":  # a1, a2 beside a3; r1, r2, the string's two words
+            words = list(call["args"].values())
+            assert list(call["args"]) == ["stack0", "stack8", "stack16", "stack24", "stack32", "stack40"]
+            assert (words[0], words[1] & 0xFF, words[1] >> 32) == (100, 1, 0x4285C28F), words
+            assert ret["results"] == {}
+        else:
+            assert list(call["args"]) == ["rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"]
+            assert (call["args"]["rax"], call["args"]["rbx"] & 0xFF) == (100, 1)
+            assert list(ret["results"]) == ["rax", "rbx", "rcx", "rdi"]
+            assert [ret["results"][r] for r in ("rax", "rbx", "rdi")] == [100, 200, len("test for ebpf")]
 
 
 def test_unknown_function(tracee: Callable[..., Path], tracer: Tracer) -> None:

@@ -14,16 +14,22 @@ N_GOROUTINES = 4001 * 5
 N_CALLS = N_GOROUTINES * 5
 
 
-@pytest.mark.parametrize("keep", ["0", "1"])
-@pytest.mark.parametrize("version", ["1.15", "1.19", "1.26"])
-def test_goroutine_ids(version: str, keep: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
-    program = go_program(GOROUTINES, version, "default")
+@pytest.mark.parametrize(
+    ("version", "mode", "keep"),
+    [(version, "default", keep) for version in ("1.15", "1.19", "1.26") for keep in "01"]
+    # layouts of runtime.g that are taken from a table
+    + [(version, "stripped", "1") for version in ("1.15", "1.17", "1.24", "1.26", "1.27")],
+)
+def test_goroutine_ids(version: str, mode: str, keep: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    program = go_program(GOROUTINES, version, mode)
+    id_name = "id" if mode == "default" else "stack0" if version == "1.15" else "rax"
     run = tracer(
         "-b",
         program,
         "--func",
         "main.hit",
         "--no-results",
+        "--raw-words",
         "-f",
         "jsonl",
         "--buffer",
@@ -35,7 +41,7 @@ def test_goroutine_ids(version: str, keep: str, go_program: Callable[..., Path],
     assert run.status == 0, run.stderr
     calls = of_type(run.events, "call")
     assert len(calls) == N_CALLS
-    assert [c for c in calls if c["goid"] != c["args"]["id"]] == []
+    assert [c for c in calls if c["goid"] != c["args"][id_name]] == []
     assert len({c["goid"] for c in calls}) == N_GOROUTINES
     (summary,) = of_type(run.events, "summary")
     check_accounting(summary)

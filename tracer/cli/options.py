@@ -159,6 +159,11 @@ def add_values(parser: Container, returns: bool = True) -> None:
     else:
         parser.add_argument("--no-results", action="store_true", help="do not read results")
     parser.add_argument(
+        "--raw-words",
+        action="store_true",
+        help="of functions without debug information (stripped files), show the words that may be their arguments",
+    )
+    parser.add_argument(
         "-Z",
         "--string-size",
         type=integer(0, STRING_SIZE_MAX),

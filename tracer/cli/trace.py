@@ -18,8 +18,8 @@ sudo gopherscope --func main.work -- ./server -v
 sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
 # what would be probed and read; needs no root
 gopherscope -b ./server --func main.handle --dry-run
-# arguments of a stripped program cannot be read, its calls can be seen
-sudo gopherscope -b ./stripped --func main.handle --no-args --no-results
+# a stripped program: calls and returns, with the bare words where its integers and pointers stand
+sudo gopherscope -b ./stripped --func main.handle --raw-words
 """
 
 TAKES_COMMAND = True
@@ -75,6 +75,7 @@ def run(args: Namespace) -> int:
         string_size=args.string_size,
         depth=args.depth,
         elements=args.elements,
+        raw_words=args.raw_words,
         format=format,
         output=args.output,
         color=args.color,
