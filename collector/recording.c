@@ -189,8 +189,10 @@ static struct err *read_plans(struct replay *r, struct collector *c)
 
 		if (!err && kind != RECORDING_PLAN)
 			err = damaged(r, "a plan is missing");
-		if (!err)
+		if (!err) {
 			err = read_plan(data, size, &plan);
+			err = err ? err_wrap(err, "made by gopherscope %s", r->head.tracer_version) : NULL;
+		}
 		if (err)
 			return err;
 		c->own_plans[c->n_own_plans++] = plan;

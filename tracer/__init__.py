@@ -6,3 +6,12 @@ and BCC are loaded by the modules that need them, when they need them.
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """trace, open_recording: see tracer.api, which is imported when first asked for."""
+    if name in ("trace", "open_recording"):
+        from tracer import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

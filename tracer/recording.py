@@ -62,8 +62,7 @@ class Recording:
             if lib.collector_summary(out[0]):
                 self.summary = Summary.read(ffi, lib.collector_summary(out[0]))
         except TracerError as e:
-            e.message = f"{self.path!r}: {e.message}"
-            raise
+            raise TracerError(f"{self.path!r}: {e.message}", e.exit_code, e.hint, code=e.code) from None
         finally:
             if out[0]:
                 lib.collector_destroy(out[0])

@@ -7,6 +7,7 @@ thread here too, which only waits: so a signal is answered at once, whatever C i
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import select
 import signal
@@ -134,7 +135,7 @@ class Sums:
 
 
 class Signals:
-    """Ctrl-C and SIGTERM, by what the trace is doing when they come."""
+    """What ends a trace early. As a context: Ctrl-C and SIGTERM too, by what the trace is doing when they come."""
 
     def __init__(self) -> None:
         self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -154,8 +155,19 @@ class Signals:
     def __exit__(self, *exc: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
+        self.close()
+
+    def close(self) -> None:
         os.close(self.wake_read)
         os.close(self.wake_write)
+
+    def stop(self) -> None:
+        """End the trace, as a signal would; before it has begun, as soon as it has."""
+        if self.received is None:
+            self.received = 0
+            if self.disable:
+                self.disable()
+            self.wake()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self.disable is None:
@@ -381,17 +393,24 @@ class Stopwatch:
 
 
 def trace(options: TraceOptions, sums: Sums | None = None) -> int:
-    """Run one trace. Returns the exit code; raises TracerError for what cannot be traced."""
+    """Run one trace for the command line. Returns the exit code; raises TracerError for what cannot be traced."""
+    with Signals() as signals:
+        return run_trace(options, signals, sums or Sums())
+
+
+def run_trace(options: TraceOptions, signals: Signals, sums: Sums, out_fd: int | None = None) -> int:
+    """Run one trace in this thread until it ends or `signals` ends it. out_fd: instead of options.output."""
+    if out_fd is not None:
+        options = dataclasses.replace(options, out_fd=out_fd)
     messages = Messages(quiet=options.quiet, verbose=options.verbose)
     with ExitStack() as stack:
-        signals = stack.enter_context(Signals())
         command = Command.find(list(options.command)) if options.command else None
         binary = stack.enter_context(open_binary(options.binary, options.pids, command.path if command else None))
         if options.dry_run:
             plan = stack.enter_context(binary.planned(options.functions, options.excludes, options.reading))
             dry_run(binary, plan, sys.stdout)
             return EXIT_OK
-        return _Trace(options, messages, signals, binary, command, sums or Sums()).run(stack)
+        return _Trace(options, messages, signals, binary, command, sums).run(stack)
 
 
 class _Trace:
@@ -450,6 +469,7 @@ class _Trace:
         self._announce(plan, collector)
         self.sums.begin(plan, self.binary)
         self.signals.disable = collector.disable
+        stack.callback(setattr, self.signals, "disable", None)
         collector.start()
         if self.signals.received is not None:
             collector.disable()  # the signal came before there was something to disable
