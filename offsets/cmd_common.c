@@ -22,6 +22,10 @@ void command_write_file(struct program *program, struct jout *out)
 	write_string_or_null(out, program->build->version);
 	jout_key_lit(out, "build_id");
 	write_string_or_null(out, program->elf->build_id);
+	if (program->debug) {
+		jout_key_lit(out, "debug_file");
+		jout_string(out, program->debug->path);
+	}
 	jout_key_lit(out, "pie");
 	jout_bool(out, program->elf->pie);
 	jout_key_lit(out, "arch");

@@ -252,17 +252,17 @@ static struct err *merge(struct func_table *table, const struct symbols *s)
 	return NULL;
 }
 
-static struct err *merge_symbols(struct elf_file *elf, struct func_table *table)
+struct err *func_table_add_symbols(struct func_table *table, const struct elf_file *elf, struct elf_file *from)
 {
 	struct symbols s = { .elf = elf, .sorted = true };
-	struct err *err = elf_file_each_symbol(elf, collect, &s);
+	struct err *err = elf_file_each_symbol(from, collect, &s);
 
 	if (err == &err_notfound) /* stripped */
 		err = NULL;
 	else if (!err && s.nomem)
 		err = &err_nomem;
-	else if (!err && s.names_size / NAMES_RATIO_MAX > elf->id.size)
-		err = err_create(ERR_MALFORMED, "%s: damaged symbol table: its names overlap", elf->path);
+	else if (!err && s.names_size / NAMES_RATIO_MAX > from->id.size)
+		err = err_create(ERR_MALFORMED, "%s: damaged symbol table: its names overlap", from->path);
 	if (!err && s.n) {
 		if (!s.sorted)
 			qsort(s.v, s.n, sizeof(*s.v), compare_symbols);
@@ -288,7 +288,7 @@ struct err *func_table_read(struct elf_file *elf, struct func_table **ret)
 	if (!err) {
 		table->pcln_minor = table->priv->pcln.minor;
 		table->text_start = table->priv->pcln.minor >= 18 ? table->priv->pcln.text_start : table->v[0].entry;
-		err = merge_symbols(elf, table);
+		err = func_table_add_symbols(table, elf, elf);
 	}
 	if (err) {
 		func_table_destroy(table);

@@ -26,7 +26,8 @@ static const struct command {
 
 static void print_usage(FILE *f)
 {
-	fprintf(f, "usage: offsets COMMAND FILE [ARGUMENT …]\n\n"
+	fprintf(f, "usage: offsets COMMAND FILE [ARGUMENT …]\n"
+		   "       offsets --debug-file DEBUGFILE COMMAND FILE [ARGUMENT …]\n\n"
 		   "Prints as JSON what is known about a Go program from its file.\n\n"
 		   "examples:\n"
 		   "  offsets functions ./tracee 'main.*'\n"
@@ -69,7 +70,7 @@ static const char *hint_of(const struct err *err)
 	case ERR_MALFORMED:
 		return "was FILE copied completely? build or copy it again";
 	case ERR_NO_DWARF:
-		return "build it without -ldflags=-w or -s, and do not strip it";
+		return "build it without -ldflags=-w or -s, do not strip it, or name its debug file: --debug-file";
 	default:
 		return NULL;
 	}
@@ -94,14 +95,15 @@ static enum exit_code fail(struct err *err)
 	return code;
 }
 
-static enum exit_code run(const struct command *command, const char *path, int argc, char **argv)
+static enum exit_code run(const struct command *command, const char *path, const char *debug_file, int argc,
+			  char **argv)
 {
 	struct program *program;
 	enum exit_code code = EXIT_OK;
 	struct jout out;
 	struct err *err;
 
-	err = program_open(path, &program);
+	err = program_open(path, debug_file, &program);
 	if (err)
 		return fail(err);
 	jout_init(&out, STDOUT_FILENO);
@@ -127,6 +129,12 @@ int main(int argc, char **argv)
 		print_usage(stdout);
 		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 	}
+	const char *debug_file = NULL;
+	if (argc >= 3 && !strcmp(argv[1], "--debug-file")) {
+		debug_file = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;
@@ -139,7 +147,7 @@ int main(int argc, char **argv)
 				commands[i].args);
 			return EXIT_USAGE;
 		}
-		return (int)run(&commands[i], argv[2], argc - 3, argv + 3);
+		return (int)run(&commands[i], argv[2], debug_file, argc - 3, argv + 3);
 	}
 	return (int)fail(
 		err_create(ERR_USAGE, "no command '%s'" COMMAND_HINT_MARK "offsets --help lists them", argv[1]));

@@ -32,6 +32,10 @@ struct func_table {
 struct err *func_table_read(struct elf_file *elf, struct func_table **ret);
 void func_table_destroy(struct func_table *table);
 
+/* Add what the symbol table of `from` knows: full names, ABIs, functions that are not Go's. Done by func_table_read() for the program
+ * itself; `from` is then the program's debug file, and must outlive the table. Entries of the table move. */
+struct err *func_table_add_symbols(struct func_table *table, const struct elf_file *elf, struct elf_file *from);
+
 /* The function whose [entry, end) holds addr, or NULL. */
 const struct func *func_table_find_addr(const struct func_table *table, uint64_t addr);
 

@@ -79,7 +79,11 @@ struct plan_binary {
 	int32_t go_minor;
 	uint8_t pie, has_dwarf, has_g; /* has_g: the offsets below are known */
 	uint16_t goid_off, m_off, curg_off;
-	uint32_t g_why; /* string: why not, where !has_g */
+	uint32_t g_why;     /* string: why not, where !has_g */
+	uint32_t dwarf_why; /* string: why not, where !has_dwarf */
+	uint32_t
+		debug_file; /* string: the separate file that the debug information is from; "" where it is the binary's own */
+	struct file_id debug_id;
 	int32_t tls_offset;
 	uint64_t
 		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
@@ -114,9 +118,13 @@ struct program {
 	struct go_build *build;
 	struct func_table *funcs;
 	struct dwarf_info *dwarf; /* NULL until program_dwarf() */
+	struct elf_file *debug;   /* a file of its own that the debug information comes from, or NULL */
+	char *debug_why;          /* such a file was found and does not fit: one line; or NULL */
 };
 
-struct err *program_open(const char *path, struct program **ret); /* ERR_IO, ERR_NOT_ELF, ERR_ARCH, ERR_NOT_GO … */
+/* debug_file: the separate debug file that people name; NULL looks for one where the program has no debug information itself. ERR_IO,
+ * ERR_NOT_ELF, ERR_ARCH, ERR_NOT_GO …; ERR_USAGE where the file named does not fit, ERR_NO_DWARF where it has nothing. */
+struct err *program_open(const char *path, const char *debug_file, struct program **ret);
 void program_destroy(struct program *program);
 struct err *program_dwarf(struct program *program, struct dwarf_info **ret); /* ERR_NO_DWARF */
 

@@ -116,8 +116,13 @@ struct err *plan_read_binary(struct plan_builder *b)
 		return err;
 	err = program_dwarf(p, &dw);
 	if (err && err->code == ERR_NO_DWARF && may_lack_dwarf(b->options)) {
+		struct err *e = plan_intern(b, err->msg, &bin->dwarf_why);
 		err_destroy(err);
-		return read_runtime(b, NULL);
+		return e ? e : read_runtime(b, NULL);
+	}
+	if (!err && p->debug) {
+		bin->debug_id = p->debug->id;
+		err = plan_intern(b, p->debug->path, &bin->debug_file);
 	}
 	if (err)
 		return err;

@@ -11,7 +11,7 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 3
+#define PLAN_FORMAT 4
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
 #define ARRAYS 10
 
@@ -266,7 +266,8 @@ struct err *plan_check(const struct plan *p)
 	const char *bad = check_types(p);
 
 	if (!bad && (!string_ok(p, p->binary.path) || !string_ok(p, p->binary.build_id) ||
-		     !string_ok(p, p->binary.go_version) || !string_ok(p, p->binary.g_why)))
+		     !string_ok(p, p->binary.go_version) || !string_ok(p, p->binary.g_why) ||
+		     !string_ok(p, p->binary.dwarf_why) || !string_ok(p, p->binary.debug_file)))
 		bad = "the binary";
 	for (size_t i = 0; i < p->n_vars && !bad; i++)
 		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))

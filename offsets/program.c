@@ -1,9 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "debug_file.h"
 #include "plan.h"
 
-struct err *program_open(const char *path, struct program **ret)
+/* Debug information of another file, if it fits; the names in its symbol table then complete those of the function table. */
+static struct err *use_debug(struct program *program)
+{
+	struct err *err = dwarf_info_open(program->debug, &program->dwarf);
+
+	if (!err)
+		err = debug_file_check(program->elf, program->funcs, program->debug, program->dwarf);
+	if (!err && !elf_file_find_section(program->elf, ".symtab"))
+		err = func_table_add_symbols(program->funcs, program->elf, program->debug);
+	return err;
+}
+
+static void drop_debug(struct program *program)
+{
+	dwarf_info_destroy(program->dwarf);
+	elf_file_destroy(program->debug);
+	program->dwarf = NULL;
+	program->debug = NULL;
+}
+
+/* A file that was named must fit; what is wrong with it is an error. */
+static struct err *open_given(struct program *program, const char *path)
+{
+	struct err *err = elf_file_open(path, &program->debug);
+
+	if (err)
+		return err;
+	err = use_debug(program);
+	if (err && err->code == ERR_USAGE)
+		return err_wrap(err, "the debug file %s does not fit %s", path, program->elf->path);
+	return err;
+}
+
+/* One that was found by itself and does not fit is as good as none; `debug_why` says so. */
+static struct err *find_debug(struct program *program)
+{
+	struct err *err = debug_file_find(program->elf, &program->debug, &program->debug_why);
+
+	if (err || !program->debug)
+		return err;
+	free(program->debug_why); /* of one that was tried before */
+	program->debug_why = NULL;
+	err = use_debug(program);
+	if (!err)
+		return NULL;
+	if (err->code != ERR_NOMEM &&
+	    asprintf(&program->debug_why, "%s is not taken: it does not fit: %s", program->debug->path, err->msg) < 0)
+		program->debug_why = NULL;
+	drop_debug(program);
+	if (err->code == ERR_NOMEM)
+		return err;
+	err_destroy(err);
+	return program->debug_why ? NULL : &err_nomem;
+}
+
+struct err *program_open(const char *path, const char *debug_file, struct program **ret)
 {
 	struct program *program = calloc(1, sizeof(*program));
 	struct err *err;
@@ -15,6 +72,10 @@ struct err *program_open(const char *path, struct program **ret)
 		err = go_build_read(program->elf, &program->build);
 	if (!err)
 		err = func_table_read(program->elf, &program->funcs);
+	if (!err && debug_file)
+		err = open_given(program, debug_file);
+	else if (!err && !elf_file_find_section(program->elf, ".debug_info"))
+		err = find_debug(program);
 	if (err) {
 		program_destroy(program);
 		return err;
@@ -30,7 +91,9 @@ void program_destroy(struct program *program)
 	dwarf_info_destroy(program->dwarf);
 	func_table_destroy(program->funcs);
 	go_build_destroy(program->build);
+	elf_file_destroy(program->debug);
 	elf_file_destroy(program->elf);
+	free(program->debug_why);
 	free(program);
 }
 
@@ -39,6 +102,11 @@ struct err *program_dwarf(struct program *program, struct dwarf_info **ret)
 	if (!program->dwarf) {
 		struct err *err = dwarf_info_open(program->elf, &program->dwarf);
 
+		if (err && err->code == ERR_NO_DWARF && program->debug_why) {
+			struct err *e = err_create(ERR_NO_DWARF, "%s; %s", err->msg, program->debug_why);
+			err_destroy(err);
+			return e;
+		}
 		if (err)
 			return err;
 	}

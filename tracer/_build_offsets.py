@@ -46,7 +46,7 @@ struct err *func_table_line(const struct func_table *table, const struct func *f
 size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max);
 
 struct program { struct elf_file *elf; struct go_build *build; struct func_table *funcs; ...; };
-struct err *program_open(const char *path, struct program **ret);
+struct err *program_open(const char *path, const char *debug_file, struct program **ret);
 void program_destroy(struct program *program);
 
 /* ---- types ---- */
@@ -85,7 +85,8 @@ struct plan_binary {
     struct file_id id;
     int32_t go_minor;
     uint8_t pie, has_dwarf, has_g;
-    uint32_t g_why;
+    uint32_t g_why, dwarf_why, debug_file;
+    struct file_id debug_id;
     ...;
 };
 struct plan {

@@ -13,17 +13,31 @@ from tracer.errors import TracerError, UsageError
 from tracer.plan import Plan, Program, ReadOptions
 from tracer.processes import FileIdentity
 
+FileId = tuple[int, int, int, int, int]
+
+
+def _file_id(st: os.stat_result) -> FileId:
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
+
+
+def _id_of(path: str) -> FileId | None:
+    try:
+        return _file_id(os.stat(path))  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+
 
 class OpenedBinary:
     """path opens it (it may lead through /proc); name is what people call it; fd stays open as long as this."""
 
-    def __init__(self, path: str, name: str, fd: int) -> None:
+    def __init__(self, path: str, name: str, fd: int, debug_file: str | None = None) -> None:
         self.path = path
+        self.debug_file = debug_file
         self.name = name
         self.fd = fd
         st = os.fstat(fd)
         self.identity = FileIdentity(st.st_dev, st.st_ino)
-        self.file_id = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+        self.file_id = _file_id(st)
 
     def is_file(self, path: str) -> bool:
         """Whether the path leads to this very file."""
@@ -61,7 +75,8 @@ class OpenedBinary:
     ) -> Plan:
         # the module's own time stands for the rules by which it plans, which change while it is being written
         rules = os.stat(native.offsets().__file__).st_mtime_ns  # noqa: PTH116
-        key = cache.key(__version__, rules, self.path, self.file_id, list(patterns), list(excludes), options)
+        debug = None if self.debug_file is None else (self.debug_file, _id_of(self.debug_file))
+        key = cache.key(__version__, rules, self.path, self.file_id, debug, list(patterns), list(excludes), options)
         kept = cache.find("plan", key)
         if kept is not None:
             try:
@@ -69,20 +84,32 @@ class OpenedBinary:
             except TracerError:
                 cache.drop(kept)
             else:
-                if plan.file_id == self.file_id:
+                if plan.file_id == self.file_id and self._debug_is_same(plan):
                     return plan
                 plan.close()
                 cache.drop(kept)
         on_miss()
-        with Program(self.path, self.name) as program:
+        with Program(self.path, self.name, self.debug_file) as program:
             plan = program.plan(patterns, excludes, options)
         cache.put("plan", key, plan.write)
         return plan
 
+    @staticmethod
+    def _debug_is_same(plan: Plan) -> bool:
+        """Whether a kept plan has the debug information that would be found now."""
+        if plan.debug_file is None:
+            return plan.has_dwarf  # without any it may have been installed since
+        path, file_id = plan.debug_file
+        return _id_of(path) == file_id
+
 
 @contextmanager
-def open_binary(binary: str | None, pids: Sequence[int], command: str | None) -> Iterator[OpenedBinary]:
+def open_binary(
+    binary: str | None, pids: Sequence[int], command: str | None, debug_file: str | None = None
+) -> Iterator[OpenedBinary]:
     """The binary that -b names, else that of the first process, else the command's file.
+
+    debug_file: where its debug information is (--debug-file).
 
     Raises where a process does not run it (NothingToTraceError), or it cannot be opened (UsageError).
     """
@@ -103,7 +130,7 @@ def open_binary(binary: str | None, pids: Sequence[int], command: str | None) ->
     except OSError as e:
         raise UsageError(f"cannot open {path!r}: {e.strerror}") from None
     try:
-        opened = OpenedBinary(path, name, fd)
+        opened = OpenedBinary(path, name, fd, debug_file)
         for pid in pids:
             processes.check_runs(pid, path, opened.identity)
         yield opened

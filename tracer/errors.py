@@ -70,7 +70,7 @@ _HINT_MARK = "; hint: "  # COMMAND_HINT_MARK of offsets/commands.h
 
 _HINT_BY_CODE = {
     "ERR_NO_DWARF": "arguments need the debug information that -ldflags='-s -w' and strip remove; "
-    "--no-args --no-results traces the calls without them",
+    "--debug-file names the file it was kept in",
     "ERR_NOT_GO": "only programs built by Go can be traced",
     "ERR_ARCH": "programs for amd64 (x86-64) can be traced",
     "ERR_CHANGED": "the file was replaced or written to while it was read: run the command again",

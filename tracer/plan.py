@@ -55,14 +55,19 @@ class ReadOptions:
 class Program:
     """A Go program's file, opened. `path` may lead through /proc; `name` is what people call it."""
 
-    def __init__(self, path: str, name: str | None = None) -> None:
+    def __init__(self, path: str, name: str | None = None, debug_file: str | None = None) -> None:
+        """debug_file: where its debug information is; None: in itself, or where such files are looked for."""
         self._o = native.offsets()
         self.path = path
         self.name = name or path
         ffi, lib = self._o.ffi, self._o.lib
         self._check_readable(path)
+        debug = ffi.NULL
+        if debug_file is not None:
+            self._check_readable(debug_file)
+            debug = ffi.new("char[]", os.fsencode(debug_file))
         out = ffi.new("struct program **")
-        take(ffi, lib, lib.program_open(os.fsencode(path), out))
+        take(ffi, lib, lib.program_open(os.fsencode(path), debug, out))
         self._program = out[0]
 
     @staticmethod
@@ -250,6 +255,18 @@ class Plan:
     def has_dwarf(self) -> bool:
         """Whether the file has debug information, without which no types are known."""
         return bool(self.pointer.binary.has_dwarf)
+
+    @property
+    def no_dwarf(self) -> str:
+        """Why there is no debug information; "" where there is some, or nothing that needs it was asked."""
+        return self._string(self.pointer.binary.dwarf_why)
+
+    @property
+    def debug_file(self) -> tuple[str, tuple[int, int, int, int, int]] | None:
+        """The separate file that the debug information came from, and which version of it (as file_id)."""
+        path = self._string(self.pointer.binary.debug_file)
+        i = self.pointer.binary.debug_id
+        return (path, (i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns)) if path else None
 
     @property
     def goroutines_unknown(self) -> str:

@@ -67,14 +67,12 @@ class Messages:
         if len(lines) > len(shown):
             self.note(f"… and {plural(len(lines) - len(shown), 'more warning')} (-v shows all)")
 
-    def without_values(self, binary: OpenedBinary, raw_words: bool) -> None:
+    def without_values(self, why: str, raw_words: bool) -> None:
         """Arguments and results were wanted, and there is no debug information to tell what they are."""
         what = "types and names of arguments and results are not known" if raw_words else "no arguments and results"
-        self.warning(
-            f"{what}: {printable(binary.name)} has no debug information (built with -ldflags=-w or -s, or stripped)"
-        )
+        self.warning(f"{what}: {printable(why)}")
         more = "" if raw_words else ", or see the bare words with --raw-words"
-        self.note(f"hint: build it without -w and -s{more}")
+        self.note(f"hint: build it without -w and -s, name its separate debug file with --debug-file{more}")
 
     def start(self, binary: OpenedBinary, plan: Plan, end: str) -> None:
         functions, entries, returns = plan.counts()

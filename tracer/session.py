@@ -57,6 +57,7 @@ class TraceOptions:
 
     mode: str = "trace"  # a key of PROGRAM_FILES; in the others the kernel sums and nothing is written
     binary: str | None = None
+    debug_file: str | None = None
     functions: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
@@ -405,7 +406,9 @@ def run_trace(options: TraceOptions, signals: Signals, sums: Sums, out_fd: int |
     messages = Messages(quiet=options.quiet, verbose=options.verbose)
     with ExitStack() as stack:
         command = Command.find(list(options.command)) if options.command else None
-        binary = stack.enter_context(open_binary(options.binary, options.pids, command.path if command else None))
+        binary = stack.enter_context(
+            open_binary(options.binary, options.pids, command.path if command else None, options.debug_file)
+        )
         if options.dry_run:
             plan = stack.enter_context(binary.planned(options.functions, options.excludes, options.reading))
             dry_run(binary, plan, sys.stdout)
@@ -518,8 +521,10 @@ class _Trace:
 
     def _announce(self, plan: Plan, collector: Collector) -> None:
         o = self.options
-        if (o.args or o.results) and not plan.has_dwarf:
-            self.messages.without_values(self.binary, o.raw_words)
+        if plan.debug_file:
+            self.messages.detail(f"debug information from {printable(plan.debug_file[0])}")
+        if (o.args or o.results) and plan.no_dwarf:
+            self.messages.without_values(plan.no_dwarf, o.raw_words)
         self.messages.plan_warnings(plan)
         if (o.pids or self.command) and not processes.in_initial_namespace():
             self.messages.warning(

@@ -42,6 +42,7 @@ class Shown(Sums):
         self.json_lines = json_lines
         self.functions: list[PlannedFunction] = []
         self.program_path = self.program_name = ""
+        self.debug_file: str | None = None
         self._progress = not quiet and sys.stderr.isatty()
         if self._progress:
             self.interval = PROGRESS_S
@@ -50,6 +51,7 @@ class Shown(Sums):
     def begin(self, plan: Plan, binary: OpenedBinary) -> None:
         self.functions = list(plan.functions())
         self.program_path, self.program_name = binary.path, binary.name
+        self.debug_file = binary.debug_file
         self._started = time.monotonic()
         if self.json_lines:
             functions = [
@@ -216,7 +218,7 @@ class StackShown(Shown):
         self.style, self.top, self.max_frames = style, top, frames
 
     def show(self, collector: Collector, summary: Summary) -> None:
-        with Program(self.program_path, self.program_name) as program:
+        with Program(self.program_path, self.program_name, self.debug_file) as program:
             names = _Symbols(program)
             merged: dict[tuple[int, tuple[Frame | int, ...]], tuple[int, bool]] = {}
             for s in collector.stacks():

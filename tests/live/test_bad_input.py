@@ -131,8 +131,9 @@ def test_without_debug_information(mode: str, tracee: Callable[..., Path], trace
     assert run.status == 0, run.stderr
     events = parse((tmp_path / "events").read_text())
     assert run.stderr.startswith(
-        f"warning: no arguments and results: {program} has no debug information (built with -ldflags=-w or -s, or "
-        "stripped)\nhint: build it without -w and -s, or see the bare words with --raw-words\n"
+        f"warning: no arguments and results: {program} has no debug information (built with -ldflags=-w, or stripped)\n"
+        "hint: build it without -w and -s, name its separate debug file with --debug-file, or see the bare words with "
+        "--raw-words\n"
         f"tracing 1 function (1 entry, 1 return site) in {program}, go1.26.8; ends with the command\n"
     )
     (meta,) = of_type(events, "meta")

@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
     if (args.binary is None) == (args.pid is None):
         raise UsageError("which program? give either -b FILE or -p PID")
     path = args.binary if args.pid is None else binary_of(args.pid)
-    with Program(path) as program:
+    with Program(path, debug_file=args.debug_file) as program:
         found = sorted(program.functions(args.pattern), key=lambda f: (f.name, f.entry))
         if not found and args.pattern:
             raise program.nothing_matches(args.pattern)

@@ -101,6 +101,12 @@ def add_binary(parser: Container, required: bool = False) -> None:
         required=required,
         help="the Go program's file; not changed, not run",
     )
+    parser.add_argument(
+        "--debug-file",
+        metavar="FILE",
+        help="where the debug information of a stripped program was kept; found by itself in the places where gdb "
+        "looks (its .gnu_debuglink, /usr/lib/debug/.build-id)",
+    )
 
 
 def add_functions(parser: Container) -> None:

@@ -46,6 +46,7 @@ def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums
             TraceOptions(
                 mode=mode,
                 binary=args.binary,
+                debug_file=args.debug_file,
                 functions=tuple(args.func),
                 excludes=tuple(args.exclude),
                 pids=tuple(dict.fromkeys(args.pid)),

@@ -63,6 +63,7 @@ def run(args: Namespace) -> int:
     format = options.chosen_format(args)
     how = session.TraceOptions(
         binary=args.binary,
+        debug_file=args.debug_file,
         functions=tuple(args.func),
         excludes=tuple(args.exclude),
         pids=tuple(dict.fromkeys(args.pid)),
