@@ -38,6 +38,18 @@ static __always_inline void guard_stack(struct pt_regs *ctx, int sleepable)
 	nothing.call(ctx, 0);
 }
 
+/* Two CPUs that begin a second at once begin it twice: a few calls more than max_rate pass then. */
+static __always_inline int is_too_often(struct control *ctl)
+{
+	u64 now = bpf_ktime_get_ns();
+
+	if (now - ctl->rate_since >= 1000000000) {
+		ctl->rate_since = now;
+		ctl->rate_calls = 0;
+	}
+	return __sync_fetch_and_add(&ctl->rate_calls, 1) >= ctl->max_rate;
+}
+
 /* A call that nobody asked for is counted and left: 1. */
 static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
 				       struct fn_counters *n, u32 pid)
@@ -51,6 +63,14 @@ static __always_inline int passed_over(struct pt_regs *ctx, const struct site *s
 	}
 	if ((site->flags & SITE_CHECK_BRANCH) && (ctx->flags & EFLAGS_CF_ZF)) {
 		add(n->duplicates);
+		return 1;
+	}
+	if (site->kind == SITE_ENTRY && ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
+		add(n->sampled);
+		return 1;
+	}
+	if (site->kind == SITE_ENTRY && ctl->max_rate && is_too_often(ctl)) {
+		add(n->limited);
 		return 1;
 	}
 	if (ctl->max_calls && site->kind == SITE_ENTRY && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {

@@ -145,7 +145,8 @@ struct fn_counters {
 	__u64 entry_hits;
 	__u64 duplicates; /* hits of the stack check that came again */
 	__u64 filtered;   /* calls of processes that are not asked for */
-	__u64 limited;    /* calls past --max-events */
+	__u64 sampled;    /* calls that --sample leaves out */
+	__u64 limited;    /* calls past --max-events or --max-rate */
 	__u64 calls_lost; /* no room in the buffer */
 	__u64 return_hits;
 	__u64 filtered_returns;
@@ -165,8 +166,12 @@ struct control {
 	__u64 max_calls;   /* 0: no limit */
 	__u64 calls;       /* calls let through so far, where max_calls is set */
 	__u64 exits;       /* goroutines that have ended: what was kept of them before is void */
+	__u64 seen;        /* calls so far, where sample_each is set */
+	__u64 max_rate;    /* calls a second; 0: no limit */
+	__u64 rate_since;  /* CLOCK_MONOTONIC, ns: start of the second that is counted, where max_rate is set */
+	__u64 rate_calls;  /* calls since then */
+	__u32 sample_each; /* one call of so many; 0: every call */
 	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
-	__u32 reserved;
 };
 
 /* The goroutine that a CPU saw last (map `goids`, one entry a CPU). A program on a uprobe can be preempted while it writes this, so

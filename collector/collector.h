@@ -26,6 +26,8 @@ struct collector_options {
 	enum collector_format format;
 	uint64_t buffer_size;                  /* bytes; rounded up to a power of two of pages */
 	uint64_t max_calls;                    /* 0: no limit */
+	uint64_t max_rate;                     /* calls a second; 0: no limit */
+	uint32_t sample_each;                  /* one call of so many; 0: every call */
 	bool force;                            /* also what will take long: see collector_attach() */
 	bool filter_pids;                      /* only processes given by collector_allow_pid() */
 	bool color;                            /* text: ANSI colours */

@@ -584,6 +584,8 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size)
 	c->ncpu = possible_cpus();
 	l->control.filter_pids = c->options.filter_pids;
 	l->control.max_calls = c->options.max_calls;
+	l->control.max_rate = c->options.max_rate;
+	l->control.sample_each = c->options.sample_each;
 	if (needs_tls(c))
 		btf_fsbase_offset(&l->control.fsbase_off); /* without it those sites show no goroutine */
 	err = make_maps(c, l);
@@ -640,11 +642,14 @@ void maps_set_enabled(struct collector *c, bool enabled)
 	if (c->maps.control < 0 || !c->loader)
 		return;
 	struct control now = c->loader->control;
-	/* these two are the kernel's: keep what it has counted */
+	/* these are the kernel's: keep what it has counted */
 	struct control seen;
 	if (!bpf_lookup_elem(c->maps.control, &zero, &seen)) {
 		now.calls = seen.calls;
 		now.exits = seen.exits;
+		now.seen = seen.seen;
+		now.rate_since = seen.rate_since;
+		now.rate_calls = seen.rate_calls;
 	}
 	now.enabled = enabled;
 	bpf_update_elem(c->maps.control, &zero, &now, BPF_ANY);

@@ -63,6 +63,8 @@ void recording_begin(struct collector *c, struct jout *out)
 		.no_results = o->no_results,
 		.no_returns = o->no_returns,
 		.max_calls = o->max_calls,
+		.max_rate = o->max_rate,
+		.sample_each = o->sample_each,
 	};
 
 	clock_gettime(CLOCK_REALTIME, &wall);
@@ -316,6 +318,8 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	o->no_results = r->head.no_results;
 	o->no_returns = r->head.no_returns;
 	o->max_calls = r->head.max_calls;
+	o->max_rate = r->head.max_rate;
+	o->sample_each = r->head.sample_each;
 	o->tracer_version = r->head.tracer_version;
 	o->mode = MODE_TRACE;
 	return NULL;

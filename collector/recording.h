@@ -25,7 +25,8 @@ struct recording_head {
 	uint32_t n_plans, n_functions;
 	uint32_t string_size, depth, elements;
 	uint8_t no_args, no_results, no_returns, reserved;
-	uint64_t max_calls;
+	uint64_t max_calls, max_rate;
+	uint32_t sample_each, reserved2;
 	char tracer_version[32];
 };
 

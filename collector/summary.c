@@ -24,7 +24,7 @@ void count_sent(struct collector *c, uint64_t *sent_ret, uint64_t *lost_ret)
 		lost += n.calls_lost + n.returns_lost;
 		if (c->options.mode != MODE_TRACE)
 			continue;
-		sent += n.entry_hits - n.duplicates - n.filtered - n.limited - n.calls_lost;
+		sent += n.entry_hits - n.duplicates - n.filtered - n.sampled - n.limited - n.calls_lost;
 		sent += n.return_hits - n.filtered_returns - n.limited_returns - n.returns_lost;
 	}
 	*sent_ret = sent;
@@ -75,12 +75,14 @@ static void sum_function(struct collector *c, uint32_t fid, struct collector_fun
 		.duplicates = n.duplicates + w->duplicates,
 		.calls_written = w->calls_written,
 		.filtered = n.filtered,
+		.sampled = n.sampled,
 		.limited = n.limited + w->limited,
 		.calls_lost = n.calls_lost + w->calls_lost,
 		.return_hits = n.return_hits,
 		.returns_written = w->returns_written,
 		.unpaired = n.unpaired + w->unpaired,
 		.filtered_returns = n.filtered_returns,
+		.sampled_returns = w->sampled_returns,
 		.limited_returns = n.limited_returns + w->limited_returns,
 		.returns_lost = n.returns_lost + w->returns_lost,
 		.unwound = w->unwound,

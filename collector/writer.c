@@ -218,9 +218,12 @@ static void handle_return(struct writer *w, const struct site_ref *ref, struct e
 		return;
 	}
 	if (!pairing_leave(w->pairing, g, at, &call)) {
-		/* Once the calls asked for are there, this is the return of one that came after them. */
-		if (max && w->calls >= max)
+		/* Once the calls asked for are there, this is the return of one that came after them. Where calls are left out it is the
+		 * return of one of those, or, seldom, of one that began before the trace. */
+		if ((max && w->calls >= max) || w->c->options.max_rate)
 			n->limited_returns++;
+		else if (w->c->options.sample_each)
+			n->sampled_returns++;
 		else
 			n->unpaired++;
 		return;

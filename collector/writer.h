@@ -11,7 +11,8 @@
 struct fn_written {
 	uint64_t calls_written, returns_written, unpaired, unwound;
 	uint64_t duplicates;               /* hits whose call was open already */
-	uint64_t limited, limited_returns; /* past --max-events, or past what the reader of out_fd took */
+	uint64_t sampled_returns;          /* of calls that --sample left out */
+	uint64_t limited, limited_returns; /* past --max-events, --max-rate, or past what the reader of out_fd took */
 	uint64_t calls_lost, returns_lost; /* after writing failed */
 };
 

@@ -29,7 +29,8 @@ struct collector_options {
     enum collector_buffer buffer;
     enum collector_attach attach;
     enum collector_format format;
-    uint64_t buffer_size, max_calls;
+    uint64_t buffer_size, max_calls, max_rate;
+    uint32_t sample_each;
     bool force, filter_pids, color, utc, no_args, no_results, no_returns;
     int out_fd;
     uint32_t string_size, depth, elements;

@@ -115,6 +115,8 @@ def _counted(f: FunctionSummary) -> str:
     calls, returns = f["calls_written"] + f["counted"], f["returns_written"] + f["counted_returns"]
     parts = [plural(calls, "call"), plural(returns, "return")]
     for counter, word in (
+        ("sampled", "left out by --sample"),
+        ("limited", "past a limit"),
         ("unwound", "unwound"),
         ("unpaired", "returns without a call"),
         ("read_failures", "unreadable"),

@@ -64,6 +64,8 @@ class TraceOptions:
     command: tuple[str, ...] = ()
     duration: float | None = None  # seconds
     max_calls: int | None = None
+    max_rate: int | None = None  # calls a second
+    sample_each: int | None = None  # one call of so many
     args: bool = True
     results: bool = True
     returns: bool = True
@@ -237,6 +239,8 @@ class Collector:
         how.format = formats[options.format] if options.mode == "trace" else lib.FORMAT_NONE
         how.buffer_size = options.buffer_size
         how.max_calls = options.max_calls or 0
+        how.max_rate = options.max_rate or 0
+        how.sample_each = options.sample_each or 0
         how.force = options.force
         how.filter_pids = filter_pids
         how.color = options.format == "text" and output.wants_color(options.color, out_fd)

@@ -211,3 +211,39 @@ def test_command_is_traced_from_its_first_call(counts: Callable[..., Path], trac
     assert text.count('{"type":"call",') == 1009
     assert f'"pid":{other.pid},' not in text
     assert out.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("options", [("--no-results",), ()], ids=["calls", "calls-and-returns"])
+def test_sampling(options: tuple[str, ...], counts: Callable[..., Path], tracer: Tracer) -> None:
+    """One call of seven, whole; the others are counted, and everything adds up."""
+    program, n = counts(), 10_007
+    tracing = tracer.start("-b", program, *FUNC, "--sample", "1/7", *options).attached()
+    target = tracer.program(program, "-mode", "goroutines", "-n", n, "-wait=false")
+    assert said_calls(target.finish(timeout=300)) == n
+    run = tracing.stop()
+    assert run.status == 0, run.stderr
+    (row,) = of_type(run.events, "summary")[0]["functions"]
+    check_accounting(of_type(run.events, "summary")[0])
+    wanted = -(-n // 7)
+    assert (row["calls_written"], row["sampled"]) == (wanted, n - wanted)
+    if not options:
+        assert (row["returns_written"], row["sampled_returns"], row["unpaired"]) == (wanted, n - wanted, 0)
+        pairs = Counter(e["call"] for e in run.events if e["type"] in ("call", "return"))
+        assert set(pairs.values()) == {2}
+
+
+def test_rate_limit(counts: Callable[..., Path], tracer: Tracer) -> None:
+    """At most so many in any second; a second that two CPUs begin at once may let a few more pass."""
+    program, n = counts(), 300_007
+    tracing = tracer.start("-b", program, *FUNC, "--max-rate", "500", "--no-results").attached()
+    target = tracer.program(program, "-mode", "tight", "-n", n, "-wait=false")
+    assert said_calls(target.finish(timeout=300)) == n
+    run = tracing.stop()
+    (summary,) = of_type(run.events, "summary")
+    check_accounting(summary)
+    (row,) = summary["functions"]
+    times = [e["ts"] for e in of_type(run.events, "call")]
+    assert 500 <= len(times) == row["calls_written"] < n
+    assert row["limited"] == n - len(times)
+    windows = (times[-1] - times[0]) // 10**9 + 2
+    assert len(times) <= windows * 510

@@ -147,6 +147,23 @@ def add_end(parser: Container) -> None:
     )
 
 
+def one_of(text: str) -> int:
+    """1/N: N."""
+    match = re.fullmatch(r"1/(\d{1,9})", text.strip(), re.ASCII)
+    if not match or int(match[1]) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: one call of how many? like 1/100")
+    return int(match[1])
+
+
+def add_thinning(parser: Container) -> None:
+    parser.add_argument(
+        "--sample", type=one_of, metavar="1/N", help="one call of N, with its return; the others are counted"
+    )
+    parser.add_argument(
+        "--max-rate", type=integer(1, 1 << 32), metavar="N", help="at most N calls a second; the others are counted"
+    )
+
+
 def add_values(parser: Container, returns: bool = True) -> None:
     """returns: they can be left out."""
     parser.add_argument("--no-args", action="store_true", help="do not read arguments")

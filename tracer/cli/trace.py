@@ -33,6 +33,7 @@ def prepare_parser(parser: Parser) -> None:
     options.add_functions(what)
     options.add_targets(what)
     options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
+    options.add_thinning(parser.add_argument_group("fewer calls (what is left out costs less, and is counted)"))
     options.add_values(parser.add_argument_group("what is read"))
     output = parser.add_argument_group("output")
     options.add_output(output)
@@ -70,6 +71,8 @@ def run(args: Namespace) -> int:
         command=tuple(args.command),
         duration=args.duration,
         max_calls=args.max_events,
+        max_rate=args.max_rate,
+        sample_each=args.sample,
         args=not args.no_args,
         results=not (args.no_results or args.no_returns),
         returns=not args.no_returns and (args.durations or not args.no_results),
