@@ -64,8 +64,8 @@ struct step {
 enum site_kind { SITE_ENTRY = 0, SITE_RETURN = 1 };
 
 enum g_source {
-	G_R14 = 0, /* ABIInternal: R14 (amd64) */
-	G_RCX = 1, /* ABI0 at the branch of the stack check: the prologue has just loaded it */
+	G_R14 = 0, /* ABIInternal: R14 (amd64); ABI0 of Go 1.17 and newer at the branch of the stack check */
+	G_RCX = 1, /* ABI0 up to Go 1.16 at the branch of the stack check: the prologue has just loaded it */
 	G_TLS = 2, /* *(thread pointer + tls_offset) */
 };
 

@@ -251,7 +251,7 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 		}
 		while (df && die < df->n_params && df->params[die].result)
 			die++;
-		if (df && die < df->n_params && f->abi == GO_ABI_INTERNAL) {
+		if (df && die < df->n_params && !b->abi.assembly && f->abi == GO_ABI_INTERNAL) {
 			struct err *err = witness(b, f, df, &df->params[die], out->track + first,
 						  abi->words + v->first_word, out->n - first);
 			if (err)
@@ -309,6 +309,17 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 	return NULL;
 }
 
+/* The stack check compares with g: up to Go 1.16 in RCX, which the prologue has just loaded, from 1.17 in R14, which it loads where the
+ * convention does not have it there already (cmd/internal/obj/x86/obj6.go, preprocess). */
+static uint8_t g_source(const struct plan_builder *b, const struct plan_func *f, const struct insn *in)
+{
+	if (f->abi == GO_ABI_INTERNAL && !b->abi.assembly)
+		return G_R14;
+	if (!in->check)
+		return G_TLS;
+	return b->plan->binary.go_minor >= 0 && b->plan->binary.go_minor < 17 ? G_RCX : G_R14;
+}
+
 static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct insn *in, uint8_t kind,
 			    uint8_t flags, uint32_t frame)
 {
@@ -325,10 +336,7 @@ static struct err *add_site(struct plan_builder *b, const struct plan_func *f, c
 		return err;
 	if (b->options->returns)
 		site.flags |= SITE_READ_STACK_HI;
-	if (f->abi == GO_ABI_INTERNAL)
-		site.g_source = G_R14;
-	else
-		site.g_source = in->check ? G_RCX : G_TLS;
+	site.g_source = g_source(b, f, in);
 	err = plan_intern(b, in->name, &site.insn);
 	return err ? err : plan_append(b, sites, site);
 }
@@ -395,6 +403,11 @@ static struct err *unknown_signature(struct plan_builder *b, struct plan_func *f
 		return plan_raw_signature(b, f, func, abi_ret, n_params_ret);
 	if (!b->dwarf) /* said once, of the binary */
 		return NULL;
+	if (b->abi.assembly)
+		return plan_warn(
+			b, f,
+			"written in assembly, without a compiled wrapper that tells its types: its arguments and "
+			"results are not known");
 	return plan_warn(b, f, "no debug information for this function: its arguments and results are not known");
 }
 
@@ -412,7 +425,11 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 		return NULL;
 	if (!b->dwarf)
 		return unknown_signature(b, f, func, abi_ret, n_params_ret);
-	err = dwarf_info_func(b->dwarf, func->name, func->entry, &b->plan->types, &df);
+	/* The debug information of assembly has no parameters, whatever it takes; that of its wrapper has. */
+	const struct func *from = b->abi.assembly ? b->abi.wrapper : func;
+	if (!from || !b->abi.certain)
+		return unknown_signature(b, f, func, abi_ret, n_params_ret);
+	err = dwarf_info_func(b->dwarf, from->name, from->entry, &b->plan->types, &df);
 	if (err) {
 		if (err->code == ERR_NOMEM)
 			return err;
@@ -487,9 +504,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 
 static struct err *plan_function(struct plan_builder *b, const struct func *func)
 {
-	struct plan_func f = { .entry = func->entry,
-			       .end = func->end,
-			       .abi = abi_of(b->plan->binary.go_minor, func->abi0) };
+	struct plan_func f = { .entry = func->entry, .end = func->end };
 	struct abi_layout abi = {};
 	struct dwarf_func *df = NULL;
 	struct code *code = NULL;
@@ -499,8 +514,11 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 	struct err *err;
 
 	err = plan_intern(b, func->name, &f.name);
+	if (!err)
+		err = func_abi_find(b->program, func, &b->abi);
 	if (err)
 		return err;
+	f.abi = b->abi.abi;
 	err = read_signature(b, &f, func, &df, &abi, &n_params, &dict);
 	if (!err) {
 		if (df && df->decl_file && df->decl_line) {
@@ -562,32 +580,6 @@ static struct err *nothing_matches(struct plan_builder *b, const char *pattern)
 	return err_create(ERR_NOTFOUND, "no function matches '%s' in %s", pattern, program->elf->path);
 }
 
-/* Of two bodies of one name the one that calls the other is the ABI wrapper (cmd/compile makes them): it is left out. */
-static void drop_wrappers(struct plan_builder *b, const struct func **v, size_t *n)
-{
-	const struct func *same[8];
-
-	for (size_t i = 0; i < *n;) {
-		size_t k = func_table_find_name(b->program->funcs, v[i]->name, same, 8);
-		bool wrapper = false;
-		struct code *code = NULL;
-		struct err *err = k > 1 ? code_read(b->program->elf, b->program->funcs, v[i], &code) : NULL;
-
-		for (size_t c = 0; code && c < code->n; c++)
-			for (size_t s = 0; s < k && s < 8; s++)
-				if (same[s] != v[i] &&
-				    (code->insns[c].cls == INSN_CALL || code->insns[c].cls == INSN_JMP) &&
-				    code->insns[c].target == same[s]->entry)
-					wrapper = true;
-		code_destroy(code);
-		err_destroy(err);
-		if (wrapper)
-			memmove(v + i, v + i + 1, (--*n - i) * sizeof(*v));
-		else
-			i++;
-	}
-}
-
 static struct err *select_functions(struct plan_builder *b, const char *const *patterns, size_t n_patterns,
 				    const char *const *excludes, size_t n_excludes, const struct func ***ret,
 				    size_t *n_ret)
@@ -634,7 +626,11 @@ static struct err *select_functions(struct plan_builder *b, const char *const *p
 	for (size_t i = 0; i < t->n; i++)
 		if (take[i])
 			v[n++] = &t->v[i];
-	drop_wrappers(b, v, &n);
+	err = func_drop_wrappers(b->program, v, &n);
+	if (err) {
+		free(v);
+		return err;
+	}
 	*ret = v;
 	*n_ret = n;
 	return NULL;

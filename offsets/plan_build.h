@@ -3,6 +3,7 @@
 #ifndef OFFSETS_PLAN_BUILD_H
 #define OFFSETS_PLAN_BUILD_H
 
+#include "func_abi.h"
 #include "plan.h"
 #include "sites.h"
 
@@ -12,6 +13,7 @@ struct plan_builder {
 	struct dwarf_info *dwarf; /* NULL where there is none or none is wanted */
 	const struct plan_options *options;
 	struct plan *plan;
+	struct func_abi abi; /* of the function that is being planned */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings;
 };
 
