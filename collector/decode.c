@@ -145,6 +145,8 @@ static bool missing_piece(struct decoder *d, const struct plan_piece *piece)
 		return missing(d, "unreadable", "its register was overwritten");
 	case PLAN_TOO_LARGE:
 		return missing(d, "unreadable", "too large for a record");
+	case PLAN_UNPLACED:
+		return missing(d, "unreadable", "parameters before it are not in the debug information");
 	case PLAN_NOT_DECODED:
 		return missing(d, "not decoded", "its type");
 	}

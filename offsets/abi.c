@@ -16,6 +16,7 @@ struct assigner {
 	size_t cap_words;
 	uint32_t ints, floats; /* registers used so far */
 	uint64_t stack;        /* bytes used so far */
+	uint64_t spill;        /* bytes of the spill area so far */
 };
 
 enum go_abi abi_of(int go_minor, bool abi0_symbol)
@@ -189,12 +190,15 @@ struct err *abi_assign(const struct type_table *table, enum go_abi abi, const ui
 			a.stack = align_up(a.stack, PTR_SIZE);
 		}
 		err = assign_value(&a, abi, types[i], &layout.values[i]);
+		if (!err && i < n_params && layout.values[i].in_registers)
+			a.spill = align_up(a.spill, table->v[types[i]].align) + table->v[types[i]].size;
 	}
 	if (err) {
 		abi_layout_deinit(&layout);
 		return err;
 	}
 	layout.stack_args_size = align_up(a.stack, PTR_SIZE);
+	layout.spill_size = align_up(a.spill, PTR_SIZE);
 	*ret = layout;
 	return NULL;
 }

@@ -30,6 +30,8 @@ struct abi_layout {
 	size_t n_words;
 	struct abi_word *words;
 	uint32_t stack_args_size; /* bytes of stack arguments and results, without the spill area */
+	uint32_t
+		spill_size; /* bytes of the spill area: room in the caller's frame for the parameters that are in registers */
 };
 
 /* Assign `n_params` parameters (receiver first, dictionary where its version puts it) and `n_results` results.

@@ -135,7 +135,8 @@ static void write_vars(struct jout *out, const char *key, const struct plan *p, 
 
 static void write_value(struct jout *out, const struct plan *p, const struct plan_value *v)
 {
-	static const char *const reasons[] = { "", "in a float register", "overwritten", "not decoded", "too large" };
+	static const char *const reasons[] = { "",          "in a float register", "overwritten", "not decoded",
+					       "too large", "not placed" };
 
 	jout_object_begin(out);
 	jout_key(out, "name");
@@ -153,7 +154,7 @@ static void write_value(struct jout *out, const struct plan *p, const struct pla
 		write_location(out, &pc->at);
 		if (pc->at.kind == LOC_NONE) {
 			jout_key(out, "unreadable");
-			jout_string(out, pc->reason < 5 ? reasons[pc->reason] : "?");
+			jout_string(out, pc->reason <= PLAN_UNPLACED ? reasons[pc->reason] : "?");
 			jout_key(out, "detail");
 			jout_u64(out, pc->detail);
 		}

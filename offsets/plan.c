@@ -45,11 +45,6 @@ struct err *plan_warn(struct plan_builder *b, struct plan_func *f, const char *f
 
 /* ---- the signature ------------------------------------------------------------------------------------------ */
 
-static bool is_generic(const char *name)
-{
-	return strstr(name, "[go.shape.") || strstr(name, "[...]");
-}
-
 /* Also that of the dictionary that an instance of a generic function takes as a hidden parameter. */
 struct err *plan_word_type(struct plan_builder *b, uint32_t *ret)
 {
@@ -90,44 +85,6 @@ static struct err *add_signature(struct plan_builder *b, struct plan_func *f, co
 		if (df->params[i].result)
 			err = plan_add_var(b, df->params[i].name, true, f->n_results++, df->params[i].type);
 	return err;
-}
-
-/* Types of the call in ABI order: the parameters with a generic function's dictionary put in, then the results. *dict_ret is the
- * index of the dictionary, or SIZE_MAX. */
-static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, const char *name, uint32_t **ret,
-			     size_t *n_params_ret, size_t *dict_ret)
-{
-	bool generic = is_generic(name);
-	uint32_t *v = calloc(f->n_params + f->n_results + 1, sizeof(*v));
-	size_t n = 0, dict = SIZE_MAX;
-	struct err *err = NULL;
-
-	if (!v)
-		return &err_nomem;
-	if (generic) {
-		/* Before the receiver up to Go 1.19, behind it from 1.20 (cmd/compile/internal/noder). A method's name has its type's
-		 * parameters before a dot and a name. */
-		const char *close = strrchr(name, ']');
-		bool method = close && (close[1] == '.' || (close[1] == ')' && close[2] == '.')) && f->n_params;
-		dict = method && b->plan->binary.go_minor >= 20 ? 1 : 0;
-	}
-	for (uint32_t i = 0; i < f->n_params && !err; i++) {
-		if (n == dict)
-			err = plan_word_type(b, &v[n++]);
-		v[n++] = b->plan->vars[f->first_param + i].type;
-	}
-	if (!err && n == dict)
-		err = plan_word_type(b, &v[n++]);
-	*n_params_ret = n;
-	for (uint32_t i = 0; i < f->n_results; i++)
-		v[n++] = b->plan->vars[f->first_result + i].type;
-	if (err) {
-		free(v);
-		return err;
-	}
-	*ret = v;
-	*dict_ret = generic ? dict : SIZE_MAX;
-	return NULL;
 }
 
 /* ---- the witness -------------------------------------------------------------------------------------------- */
@@ -221,6 +178,7 @@ struct entry_words {
 	size_t n;
 	struct track_word track[TRACK_WORDS];
 	struct site_word site[TRACK_WORDS]; /* value, offset, size of each */
+	bool unplaced[TRACK_WORDS];         /* where it is at the first instruction is not known */
 	bool cut;                           /* there were more words than are followed */
 };
 
@@ -246,6 +204,7 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 								  .on_stack = w->where == ABI_STACK,
 								  .in_float = w->where == ABI_FLOAT_REG,
 								  .place = w->place };
+			out->unplaced[out->n] = b->unplaced && b->unplaced[i];
 			out->site[out->n++] =
 				(struct site_word){ .value = param, .offset = w->offset, .size = w->size };
 		}
@@ -301,8 +260,14 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 	if (best == SIZE_MAX)
 		return NULL;
 	const struct track *t = &states[cand[best].insn];
-	for (size_t i = 0; i < words->n; i++)
+	for (size_t i = 0; i < words->n; i++) {
 		locate(t, i, &words->track[i], &words->site[i]);
+		if (words->unplaced[i]) {
+			words->site[i].where = WORD_LOST;
+			words->site[i].reason = PLAN_UNPLACED;
+			words->site[i].detail = 0;
+		}
+	}
 	*site_ret = cand[best];
 	*frame_ret = -8 - t->sp_cfa;
 	*found_ret = true;
@@ -374,6 +339,11 @@ static struct err *add_returns(struct plan_builder *b, struct plan_func *f, cons
 					out.detail = w->place;
 					break;
 				}
+				if (b->unplaced && b->unplaced[n_params + i]) {
+					out.where = WORD_LOST;
+					out.reason = PLAN_UNPLACED;
+					out.detail = 0;
+				}
 				words[n++] = out;
 			}
 		}
@@ -417,7 +387,6 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 				  size_t *dict_ret)
 {
 	struct dwarf_func *df = NULL;
-	uint32_t *types _cleanup_free_ = NULL;
 	struct err *err;
 
 	*df_ret = NULL;
@@ -445,10 +414,8 @@ static struct err *read_signature(struct plan_builder *b, struct plan_func *f, c
 				"the debug information of this Go version leaves the results out: they may be missing");
 	else if (!err && df->results_inferred)
 		err = plan_warn(b, f, "results were inferred from a caller: names and named types may differ");
-	if (!err)
-		err = abi_types(b, f, func->name, &types, n_params_ret, dict_ret);
 	if (!err) {
-		err = abi_assign(&b->plan->types, f->abi, types, *n_params_ret, f->n_results, abi_ret);
+		err = plan_layout(b, f, func, df, abi_ret, n_params_ret, dict_ret);
 		if (err && err->code != ERR_NOMEM) {
 			struct err *w = plan_warn(b, f, "%s: arguments and results cannot be placed", err->msg);
 			err_destroy(err);
@@ -546,6 +513,8 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 	code_destroy(code);
 	abi_layout_deinit(&abi);
 	dwarf_func_destroy(df);
+	free(b->unplaced);
+	b->unplaced = NULL;
 	return err ? err : plan_append(b, funcs, f);
 }
 

@@ -20,6 +20,7 @@ enum plan_reason {
 	PLAN_CLOBBERED,    /* its register was overwritten before the site */
 	PLAN_NOT_DECODED,  /* type of a kind that is not decoded */
 	PLAN_TOO_LARGE,    /* more than the record holds */
+	PLAN_UNPLACED,     /* parameters before it are missing from the debug information: where it is is not known */
 };
 
 /* Part of a value: bytes [offset, offset+size) of its Go memory layout. */

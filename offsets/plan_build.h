@@ -14,6 +14,7 @@ struct plan_builder {
 	const struct plan_options *options;
 	struct plan *plan;
 	struct func_abi abi; /* of the function that is being planned */
+	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings;
 };
 
@@ -40,6 +41,12 @@ static inline struct err *plan_intern(struct plan_builder *b, const char *s, uin
  * results (plan_raw.c). has_types becomes 1 where there are any. */
 struct err *plan_raw_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
 			       struct abi_layout *abi_ret, size_t *n_params_ret);
+
+/* Where parameters and results are: types in ABI order, a dictionary put in (*dict_ret its index, or SIZE_MAX), b->unplaced. Errors other
+ * than memory: they cannot be placed (plan_layout.c). */
+struct err *plan_layout(struct plan_builder *b, struct plan_func *f, const struct func *func,
+			const struct dwarf_func *df, struct abi_layout *abi_ret, size_t *n_params_ret,
+			size_t *dict_ret);
 
 struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type);
 

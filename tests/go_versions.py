@@ -36,6 +36,13 @@ MODES: dict[str, list[str]] = {
     "stripped-pie": ["-ldflags=-s -w", "-buildmode=pie"],
     "nodwarf": ["-ldflags=-w"],
     "nopt": ["-gcflags=-N -l"],
+    "race": ["-race"],
+    "external": ["-ldflags=-linkmode=external"],
+    "uncompressed": ["-ldflags=-compressdwarf=false"],
+    "cover": ["-cover"],
+    "paths": ["-trimpath=false"],
+    "external-pie": ["-ldflags=-linkmode=external", "-buildmode=pie"],
+    "external-nodwarf": ["-ldflags=-linkmode=external -w"],
 }
 
 

@@ -61,7 +61,8 @@ enum step_op { STEP_END, STEP_READ, STEP_COUNTED, ... };
 struct step { uint8_t op; uint32_t len, max; int32_t off; slice_location_t src; ...; };
 enum site_kind { SITE_ENTRY, SITE_RETURN, ... };
 enum go_abi { GO_ABI0, GO_ABI_INTERNAL, ... };
-enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED, PLAN_TOO_LARGE, ... };
+enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED, PLAN_TOO_LARGE,
+                   PLAN_UNPLACED, ... };
 
 struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; };
 struct plan_value { uint32_t name, type, first_piece, n_pieces; };

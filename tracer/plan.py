@@ -367,5 +367,6 @@ class Plan:
             lib.PLAN_CLOBBERED: "its register is overwritten there",
             lib.PLAN_NOT_DECODED: "not decoded",
             lib.PLAN_TOO_LARGE: "more than a record holds",
+            lib.PLAN_UNPLACED: "parameters before it are missing from the debug information",
         }
         return reasons.get(piece.reason, f"reason {piece.reason}")
