@@ -28,7 +28,7 @@ static void write_register(struct jout *out, int reg)
 
 static void write_piece(struct jout *out, const struct dwarf_piece *p)
 {
-	static const char *const places[] = { "none", "reg", "cfa", "addr", "value" };
+	static const char *const places[] = { "none", "reg", "cfa", "addr", "value", "deref" };
 
 	jout_object_begin(out);
 	jout_key_lit(out, "offset");
@@ -45,6 +45,7 @@ static void write_piece(struct jout *out, const struct dwarf_piece *p)
 		write_register(out, p->reg);
 		break;
 	case DWARF_PLACE_CFA:
+	case DWARF_PLACE_CFA_DEREF:
 	case DWARF_PLACE_VALUE:
 		jout_key_lit(out, "value");
 		jout_i64(out, p->value);

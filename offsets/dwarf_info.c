@@ -451,6 +451,14 @@ const struct dwarf_unit *dwarf_unit_of(const struct dwarf_info *dw, uint64_t die
 	return low ? &dw->units[low - 1] : NULL;
 }
 
+static bool has_go_unit(const struct dwarf_info *dw)
+{
+	for (size_t i = 0; i < dw->n_units; i++)
+		if (dw->units[i].go)
+			return true;
+	return false;
+}
+
 struct err *dwarf_info_open(struct elf_file *elf, struct dwarf_info **ret)
 {
 	struct dwarf_info *dw = calloc(1, sizeof(*dw));
@@ -468,6 +476,9 @@ struct err *dwarf_info_open(struct elf_file *elf, struct dwarf_info **ret)
 		err = read_units(dw);
 	if (!err && !dw->n_units)
 		err = err_create(ERR_NO_DWARF, "%s has no debug information: .debug_info is empty", elf->path);
+	if (!err && !has_go_unit(dw))
+		err = err_create(ERR_NO_DWARF, "%s has debug information of C only (built with -ldflags=-w)",
+				 elf->path);
 	if (err) {
 		dwarf_info_destroy(dw);
 		return err;

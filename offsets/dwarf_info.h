@@ -58,13 +58,20 @@ void dwarf_func_destroy(struct dwarf_func *func);
 struct err *dwarf_info_decl(struct dwarf_info *dw, struct dwarf_func *func);
 
 /* Where a piece of a value lies at one pc. */
-enum dwarf_place { DWARF_PLACE_NONE, DWARF_PLACE_REG, DWARF_PLACE_CFA, DWARF_PLACE_ADDR, DWARF_PLACE_VALUE };
+enum dwarf_place {
+	DWARF_PLACE_NONE,
+	DWARF_PLACE_REG,
+	DWARF_PLACE_CFA,
+	DWARF_PLACE_ADDR,
+	DWARF_PLACE_VALUE,
+	DWARF_PLACE_CFA_DEREF /* moved to the heap: the word on the stack is its address */
+};
 
 struct dwarf_piece {
 	enum dwarf_place place; /* NONE: this piece is optimised out */
 	uint32_t offset, size;  /* bytes within the value; size is the value's size where DWARF gives no piece */
 	int reg; /* REG: DWARF register number (amd64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp, 8–15, 17– xmm0–) */
-	int64_t value; /* CFA: offset from the CFA; ADDR: address; VALUE: constant */
+	int64_t value; /* CFA, CFA_DEREF: offset from the CFA; ADDR: address; VALUE: constant */
 };
 
 #define DWARF_PIECES_MAX 64 /* pieces of one value: a struct in all 9+15 argument registers needs 24 */

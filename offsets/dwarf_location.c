@@ -201,9 +201,15 @@ static struct err *add_op(struct locator *l, const Dwarf_Op *op)
 	case DW_OP_GNU_const_index:
 		return indexed_address(l, op);
 	case DW_OP_plus_uconst:
-		if (l->cur.state == NOTHING || l->cur.at.place == DWARF_PLACE_REG)
+		if (l->cur.state == NOTHING || l->cur.at.place == DWARF_PLACE_REG ||
+		    l->cur.at.place == DWARF_PLACE_CFA_DEREF)
 			return dwarf_malformed(l->dw, l->die, "DW_OP_plus_uconst of nothing");
 		l->cur.at.value = (int64_t)((uint64_t)l->cur.at.value + op->number);
+		return NULL;
+	case DW_OP_deref: /* a variable that was moved to the heap */
+		if (l->cur.state != PLACE || l->cur.at.place != DWARF_PLACE_CFA)
+			return unsupported_op(l, atom);
+		l->cur.at.place = DWARF_PLACE_CFA_DEREF;
 		return NULL;
 	case DW_OP_stack_value:
 		if (l->cur.state == CONSTANT) {
@@ -284,6 +290,7 @@ static struct err *read_operand(struct locator *l, struct reader *r, Dwarf_Op *o
 	switch (atom) {
 	case DW_OP_nop:
 	case DW_OP_call_frame_cfa:
+	case DW_OP_deref:
 	case DW_OP_stack_value:
 		return NULL;
 	case DW_OP_addr:

@@ -94,8 +94,8 @@ static struct err *known_place(struct plan_builder *b, const struct plan_func *f
 		return NULL;
 	}
 	for (size_t i = 0; i < *n_ret; i++)
-		covered += pieces[i].place != DWARF_PLACE_NONE && pieces[i].place != DWARF_PLACE_VALUE ? pieces[i].size
-												       : 0;
+		if (pieces[i].place == DWARF_PLACE_REG || pieces[i].place == DWARF_PLACE_CFA)
+			covered += pieces[i].size;
 	if (covered != size)
 		*n_ret = 0;
 	return NULL;

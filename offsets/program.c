@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "debug_file.h"
+#include "elf_priv.h"
 #include "plan.h"
+
+#define DYNAMIC_MAX (64 << 10) /* bytes of the dynamic section that are looked at: it has some thirty entries of 16 */
 
 /* Debug information of another file, if it fits; the names in its symbol table then complete those of the function table. */
 static struct err *use_debug(struct program *program)
@@ -60,6 +65,46 @@ static struct err *find_debug(struct program *program)
 	return program->debug_why ? NULL : &err_nomem;
 }
 
+/* A position-independent program says so in DT_FLAGS_1, or names an interpreter; a library does neither. */
+static bool looks_like_program(struct elf_file *elf)
+{
+	const struct elf_priv *priv = elf->priv;
+
+	if (!elf->pie || elf->has_interp)
+		return true;
+	for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= priv->dynamic_size && at < DYNAMIC_MAX;
+	     at += sizeof(Elf64_Dyn)) {
+		Elf64_Dyn entry;
+		struct err *err = elf_file_read(elf, priv->dynamic_vaddr + at, &entry, sizeof(entry));
+
+		if (err) {
+			err_destroy(err);
+			return false;
+		}
+		if (entry.d_tag == DT_FLAGS_1)
+			return entry.d_un.d_val & DF_1_PIE;
+	}
+	return false;
+}
+
+/* Libraries with Go in them begin elsewhere, share a run-time system or have several: their probes are another matter. */
+static struct err *refuse_library(struct program *program)
+{
+	static const char *const modes[] = { "c-shared", "plugin", "shared" };
+	const struct go_build *build = program->build;
+
+	for (size_t i = 0; i < build->n_settings; i++)
+		for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++)
+			if (!strcmp(build->settings[i].path, "-buildmode") &&
+			    !strcmp(build->settings[i].version, modes[m]))
+				return err_create(ERR_UNSUPPORTED,
+						  "%s is a library (-buildmode=%s): only programs can be traced",
+						  program->elf->path, modes[m]);
+	if (looks_like_program(program->elf))
+		return NULL;
+	return err_create(ERR_UNSUPPORTED, "%s is a library: only programs can be traced", program->elf->path);
+}
+
 struct err *program_open(const char *path, const char *debug_file, struct program **ret)
 {
 	struct program *program = calloc(1, sizeof(*program));
@@ -70,6 +115,8 @@ struct err *program_open(const char *path, const char *debug_file, struct progra
 	err = elf_file_open(path, &program->elf);
 	if (!err)
 		err = go_build_read(program->elf, &program->build);
+	if (!err)
+		err = refuse_library(program);
 	if (!err)
 		err = func_table_read(program->elf, &program->funcs);
 	if (!err && debug_file)

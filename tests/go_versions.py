@@ -42,6 +42,8 @@ MODES: dict[str, list[str]] = {
     "cover": ["-cover"],
     "paths": ["-trimpath=false"],
     "external-pie": ["-ldflags=-linkmode=external", "-buildmode=pie"],
+    "c-shared": ["-buildmode=c-shared"],
+    "plugin": ["-buildmode=plugin"],
     "external-nodwarf": ["-ldflags=-linkmode=external -w"],
 }
 

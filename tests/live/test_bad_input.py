@@ -52,6 +52,20 @@ def test_not_elf(tracer: Tracer, tmp_path: Path) -> None:
     check_error(tracer("-b", file, *DEMO), NOTHING, r"picture.*not an ELF")
 
 
+@pytest.mark.parametrize("mode", ["c-shared", "plugin"])
+@pytest.mark.parametrize("version", ["1.17", "1.26"])
+def test_library(version: str, mode: str, go_program: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    text = 'package main\n\nimport "C"\n\n//export Add\nfunc Add(a, b int) int { return a + b }\n\nfunc main() {}\n'
+    library = go_program(text, version, mode, True)
+    how = "" if version == "1.17" else rf" \(-buildmode={mode}\)"  # in the build information from 1.18 on
+    check_error(
+        tracer("-b", library, "--func", "main.Add"), NOTHING, rf"is a library{how}: only programs can be traced"
+    )
+    stripped = tmp_path / "stripped"
+    subprocess.run(["strip", "-o", stripped, library], check=True)
+    check_error(tracer("-b", stripped, "--func", "main.Add"), NOTHING, rf"is a library{how}: only programs")
+
+
 def test_shell_script(tracer: Tracer, tmp_path: Path) -> None:
     file = tmp_path / "script.sh"
     file.write_text("#!/bin/sh\nexec ./server\n")

@@ -7,15 +7,20 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped,unused-ignore]
+from go_versions import TRACEE
 from tracing import Tracer, of_type, parse
 
 ARGS = {"a1": 100, "a2": True, "a3": 66.88}
 RESULTS = {"r1": 100, "r2": 200, "r3": "test for ebpf"}
 
 
-def traced(tracer: Tracer, program: Path, events: Path, *args: object) -> tuple[list[object], list[object], str]:
+def traced(
+    tracer: Tracer, program: Path, events: Path, *args: object
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
     run = tracer(
         *("--func", "main.ebpfDemo", "-f", "jsonl", "-o", events, *args),
         *("--", program, "-n", 3, "-pause", "1ms"),
@@ -51,6 +56,25 @@ def test_values_come_and_go_with_the_file(
     calls, returns, stderr = traced(tracer, program, events)
     assert (calls, returns) == (3 * [{}], 3 * [{}])
     assert f"{debug} is not taken: its checksum " in stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"), [("1.15", "external-pie"), ("1.17", "external-pie"), ("1.26", "external-pie"), ("1.27", "pie")]
+)
+def test_without_a_section_for_the_function_table(
+    version: str, mode: str, go_program: Callable[..., Path], tracer: Tracer, tmp_path: Path
+) -> None:
+    """The C linker may put the pclntab among other data; a tool that shortens files may drop the names of sections."""
+    whole, program, events = go_program(TRACEE, version, mode, True), tmp_path / "program", tmp_path / "events"
+    names = [f"--rename-section=.{prefix}gopclntab=.x" for prefix in ("", "data.rel.ro.")]
+    subprocess.run(["objcopy", "--strip-all", *names, whole, program], check=True)
+    with program.open("rb") as f:
+        assert not [s.name for s in ELFFile(f).iter_sections() if "pclntab" in s.name or "symtab" in s.name]
+    calls, returns, _ = traced(tracer, program, events, "--raw-words")
+    first = "stack0" if version == "1.15" else "rax"
+    assert [c[first] for c in calls] == 3 * [100]
+    assert len(returns) == 3
+    assert {c["goid"] for c in of_type(parse(events.read_text()), "call")} == {1}
 
 
 def test_file_of_another_program(tracee: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:

@@ -229,6 +229,8 @@ class Truth:
                 place = {"place": "reg", "reg": REGISTERS[op.op - 0x50]}
             elif op.op_name == "DW_OP_fbreg":
                 place = {"place": "cfa", "value": op.args[0]}
+            elif op.op_name == "DW_OP_deref":
+                place = {"place": "deref", "value": place["value"]}
             else:
                 assert op.op_name == "DW_OP_call_frame_cfa", op
                 place = {"place": "cfa", "value": 0}
@@ -255,6 +257,20 @@ def test_locations_agree_with_pyelftools(offsets_cmd: Run, go_program: Callable[
                 assert p.get("location", p.get("status")) == expected, (name, p["name"], hex(pc))
                 compared += 1
     assert compared > 100
+
+
+@pytest.mark.parametrize("mode", ["default", "nopt"])
+def test_moved_to_the_heap(mode: str, offsets_cmd: Run, go_program: Callable[..., Path]) -> None:
+    """A result that outlives its call lies where a word of the frame points: pyelftools, and the name of that word."""
+    program = go_program(Path(__file__).resolve().parents[1] / "live" / "programs" / "builds", "1.26", mode)
+    truth = Truth(program)
+    ((_, low, _, die),) = [f for f in truth.functions("main") if f[0] == "main.moved"]
+    dies = {truth.text(truth.origin(c)): c for c in die.iter_children() if "DW_AT_location" in c.attributes}
+    (found,) = [p for p in params(offsets_cmd, program, "main.moved")["params"] if p["name"] == "r"]
+    assert found["location"] == truth.location(dies["r"], low, 8)
+    assert found["location"] == [{"offset": 0, "size": 8, "place": "deref", "value": found["location"][0]["value"]}]
+    if mode == "nopt":
+        assert truth.location(dies["&r"], low, 8) == [{**found["location"][0], "place": "cfa"}]
 
 
 def test_words_listed_twice(offsets_cmd: Run, go_program: Callable[..., Path]) -> None:
