@@ -58,12 +58,11 @@ def test_library(version: str, mode: str, go_program: Callable[..., Path], trace
     text = 'package main\n\nimport "C"\n\n//export Add\nfunc Add(a, b int) int { return a + b }\n\nfunc main() {}\n'
     library = go_program(text, version, mode, True)
     how = "" if version == "1.17" else rf" \(-buildmode={mode}\)"  # in the build information from 1.18 on
-    check_error(
-        tracer("-b", library, "--func", "main.Add"), NOTHING, rf"is a library{how}: only programs can be traced"
-    )
+    reason = rf"is a library{how}: only programs can be traced"
+    check_error(tracer("-b", library, "--func", "main.Add"), NOTHING, reason)
     stripped = tmp_path / "stripped"
     subprocess.run(["strip", "-o", stripped, library], check=True)
-    check_error(tracer("-b", stripped, "--func", "main.Add"), NOTHING, rf"is a library{how}: only programs")
+    check_error(tracer("-b", stripped, "--func", "main.Add"), NOTHING, reason)
 
 
 def test_shell_script(tracer: Tracer, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ ARGS = {"a1": 100, "a2": True, "a3": 66.88}
 RESULTS = {"r1": 100, "r2": 200, "r3": "test for ebpf"}
 
 
-def traced(
-    tracer: Tracer, program: Path, events: Path, *args: object
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+Values = list[dict[str, Any]]
+
+
+def traced(tracer: Tracer, program: Path, events: Path, *args: object) -> tuple[Values, Values, str]:
     run = tracer(
         *("--func", "main.ebpfDemo", "-f", "jsonl", "-o", events, *args),
         *("--", program, "-n", 3, "-pause", "1ms"),
