@@ -178,7 +178,8 @@ def test_raw_words(version: str, mode: str, tracee: Callable[..., Path], tracer:
             words = list(call["args"].values())
             assert list(call["args"]) == ["stack0", "stack8", "stack16", "stack24", "stack32", "stack40"]
             assert (words[0], words[1] & 0xFF, words[1] >> 32) == (100, 1, 0x4285C28F), words
-            assert ret["results"] == {}
+            assert list(ret["results"]) == list(call["args"])
+            assert [ret["results"][w] for w in ("stack16", "stack24", "stack40")] == [100, 200, len("test for ebpf")]
         else:
             assert list(call["args"]) == ["rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"]
             assert (call["args"]["rax"], call["args"]["rbx"] & 0xFF) == (100, 1)
