@@ -36,9 +36,14 @@ def run(tracer: Tracer, program: Path, tmp_path: Path, *args: str) -> tuple[list
     )
 
 
-@pytest.mark.parametrize("version", ["1.15", "1.17", "1.19", "1.21", "1.26", "1.27"])
-def test_values(version: str, go_program: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
-    seen, said = run(tracer, go_program(ASSEMBLY, version), tmp_path)
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [(version, "default") for version in ("1.15", "1.17", "1.19", "1.21", "1.26", "1.27")]
+    # where the C linker decides at which offset of the thread pointer g is kept
+    + [("1.15", "external"), ("1.17", "external-pie"), ("1.26", "external"), ("1.26", "external-pie"), ("1.27", "pie")],
+)
+def test_values(version: str, mode: str, go_program: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    seen, said = run(tracer, go_program(ASSEMBLY, version, mode, "external" in mode), tmp_path)
     assert [(c["func"], c["goid"]) for c in seen] == [(c["func"], c["goid"]) for c in said]
     for saw, says in zip(seen, said):
         # 1.15 has no wrappers, and so no debug information that tells the types; 1.17 leaves results out of it
