@@ -36,7 +36,11 @@ static __always_inline int read_chunk(struct call_record *r, u64 step, u64 offse
 		return -1;
 	at = r->where[step];
 	opaque(at);
-	if (at < sizeof(struct chunk) || at > DATA_MAX + sizeof(struct chunk))
+	if (at > DATA_MAX + sizeof(struct chunk))
+		return -1;
+	/* Apart, or the compiler makes one comparison of a difference of the two, from which older verifiers learn nothing about `at`. */
+	opaque(at);
+	if (at < sizeof(struct chunk))
 		return -1;
 	/* the length that the chunk's head holds */
 	struct chunk *head = (struct chunk *)(r->data + at - sizeof(struct chunk));

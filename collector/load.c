@@ -24,8 +24,8 @@
 #define CPUS_MAX 8192 /* CONFIG_NR_CPUS of the largest kernels */
 #define SCRATCH_THREADS                                                                                                \
 	16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
-#define DATA_LIMIT 32768u /* bytes of data of one record; a plan that may need more says what was left out */
-#define LOG_SIZE (1u << 20)
+#define DATA_LIMIT 32768u     /* bytes of data of one record; a plan that may need more says what was left out */
+#define LOG_SIZE (16u << 20)  /* before Linux 6.4 the beginning of a longer log is kept, not the reason at its end */
 #define OPEN_CALLS_MAX 131072 /* MODE_HIST; of more the oldest are forgotten, and their returns counted as unpaired */
 #define DURATIONS_MAX 65536   /* classes of all functions together */
 #define STACKS_MAX 16384      /* MODE_STACK: distinct stacks */
@@ -440,6 +440,10 @@ static struct err *read_blob(struct collector *c, struct loader *l, const void *
 	return NULL;
 }
 
+/* Levels of the verifier's log: only its counts; every step, and at the end the reason. */
+#define LOG_COUNTS 4
+#define LOG_STEPS 1
+
 /* The last lines of the verifier's log hold its reason and its count. */
 static const char *log_tail(const char *log)
 {
@@ -468,11 +472,18 @@ int program_load(struct collector *c, enum program_variant variant, uint32_t att
 	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
 	if (log) {
 		log[0] = 0;
-		attr.log_level = 4; /* counts only, and the reason where it refuses */
+		attr.log_level = LOG_COUNTS;
 		attr.log_buf = (uintptr_t)log;
 		attr.log_size = log_size;
 	}
-	return bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr));
+	int fd = bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr)), error = errno;
+	if (fd >= 0 || !log || !*log)
+		return fd;
+	/* Once more for the reason, which older kernels leave out of a log of counts. */
+	attr.log_level = LOG_STEPS;
+	fd = bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr));
+	errno = error;
+	return fd;
 }
 
 static void add_report(struct loader *l, const char *name, size_t n_insns, const char *log)
@@ -510,33 +521,42 @@ static struct err *load_variant(struct collector *c, struct loader *l, int varia
 	return NULL;
 }
 
-/* Does the kernel know uprobe_multi links? Loading with that attach type says so. */
 #define ATTACH_TYPE_UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */
+
+/* Does the kernel have uprobe_multi links? Asked with a program that does nothing, and before the real ones are loaded: programs of
+ * one attach type cannot be given maps of programs that those of another have named (`nothing`). */
+static bool has_multi(void)
+{
+	struct bpf_insn insns[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K }, { .code = BPF_JMP | BPF_EXIT } };
+	union bpf_attr attr = {};
+	bool there;
+	int fd;
+
+	attr.prog_type = BPF_PROG_TYPE_KPROBE;
+	attr.insn_cnt = sizeof(insns) / sizeof(*insns);
+	attr.insns = (uintptr_t)insns;
+	attr.license = (uintptr_t) "Dual BSD/GPL";
+	attr.expected_attach_type = ATTACH_TYPE_UPROBE_MULTI;
+	fd = bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr));
+	if (fd < 0)
+		return false;
+	there = multi_links_exist(
+		fd); /* before Linux 6.6 an attach type that is not known is no reason to refuse a program */
+	close(fd);
+	return there;
+}
 
 static struct err *load_programs(struct collector *c, struct loader *l)
 {
-	bool multi = c->options.attach != ATTACH_PERF;
+	bool multi = c->options.attach != ATTACH_PERF && has_multi();
 
+	if (c->options.attach == ATTACH_MULTI && !multi)
+		return err_create(ERR_KERNEL, "this kernel has no uprobe_multi links");
 	for (int v = 0; v < PROGRAM_VARIANTS; v++) {
-		if (!l->programs[v].n_sites)
-			continue;
-		struct err *err = load_variant(c, l, v, multi ? ATTACH_TYPE_UPROBE_MULTI : 0);
-		/* Before Linux 6.6 an attach type that is not known does not keep a program from being loaded. */
-		if (!err && multi && !multi_links_exist(l->programs[v].fd))
-			err = err_create(ERR_KERNEL, "this kernel has no uprobe_multi links");
-		if (err && multi && c->options.attach == ATTACH_AUTO && err->code != ERR_NOMEM) {
-			/* An older kernel: everything by perf events. What is loaded already is loaded again. */
-			err_destroy(err);
-			for (int i = 0; i <= v; i++)
-				if (l->programs[i].fd >= 0) {
-					close(l->programs[i].fd);
-					l->programs[i].fd = -1;
-				}
-			l->report[0] = 0;
-			multi = false;
-			v = -1;
-			continue;
-		}
+		struct err *err = NULL;
+
+		if (l->programs[v].n_sites)
+			err = load_variant(c, l, v, multi ? ATTACH_TYPE_UPROBE_MULTI : 0);
 		if (err)
 			return err;
 	}
