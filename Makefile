@@ -123,13 +123,21 @@ uninstall: ## take it away again
 ##@ Stock kernels
 KERNEL ?= 6.1
 CMD ?= uname -r
+VM_ARGS ?=
+# As it was typed: by the environment, in which neither make nor a shell looks for quotes and dollars.
 .PHONY: vm
+vm: export VM_CMD := $(if $(filter environment,$(origin VM_CMD)),$(value VM_CMD),$(value CMD))
 vm: packages-vm ## run a command on a stock Debian kernel in QEMU: make vm KERNEL=6.12 CMD='uname -r'
-	$(PYTHON) vm/run.py --kernel $(KERNEL) -- $(CMD)
+	@$(PYTHON) vm/run.py --kernel $(KERNEL) $(VM_ARGS) -- sh -c "$$VM_CMD"
 
+VM_RUNS ?=
 .PHONY: test-vm
-test-vm: build packages-test packages-vm dev ## run the tests that boot stock kernels
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) -m pytest -m vm tests/vm $(PYTEST_ARGS)
+test-vm: build packages-test packages-vm dev ## run the tests on stock kernels and on this one (VM_RUNS="6.1 newest" chooses)
+	$(PY) scripts/test_vm.py $(VM_RUNS) -- $(PYTEST_ARGS)
+
+.PHONY: kernels-doc
+kernels-doc: ## make docs/kernels.md from what test-vm found
+	$(PYTHON) scripts/kernels_doc.py
 
 ##@ About
 .PHONY: help

@@ -459,8 +459,11 @@ static struct err *try_raw_tracepoint(void)
 	if (fd < 0)
 		return refused("opening sched_switch", errno);
 	link = (int)fd;
-	usleep(1000); /* gives the CPU away, which is what it tells */
-	err = read_counter(map, &seen);
+	/* sleeping gives the CPU away, which is what it tells; more than once, as another's probe may be at work on that CPU */
+	for (int i = 0; i < 20 && !err && !seen; i++) {
+		usleep(1000);
+		err = read_counter(map, &seen);
+	}
 	if (!err && !seen)
 		err = err_create(ERR_KERNEL, "it was attached, but did not fire");
 	return err;

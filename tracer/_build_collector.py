@@ -106,6 +106,7 @@ enum doctor_check {
     DOCTOR_N_CHECKS, ...
 };
 struct err *doctor_try(enum doctor_check check);
+bool doctor_private_stacks(void);
 """
 )
 

@@ -28,6 +28,11 @@ may_mount() {
     mount -t "$1" -o "$2" "$3" "$4" 2>/dev/null || echo "gopherscope init: no $1" >/dev/console
 }
 
+# A path as overlay's options have it: a colon, a comma or a backslash in it is escaped.
+layer_path() {
+    printf %s "$1" | sed 's/[\\:,]/\\&/g'
+}
+
 # Kills what the command left running: all that is not in this script's session. The fields of
 # /proc/PID/stat after the name, which may hold anything: state, parent, group, session.
 end_command() {
@@ -93,10 +98,13 @@ if mkdir -p "lib/modules/$RELEASE"; then
     mount -o bind "/lower$MODULES" "lib/modules/$RELEASE" || echo "gopherscope init: no modules"
 fi
 
+# A folder is laid under a layer in memory of its own, as / is: it need not be copied.
+layers=0
 while read -r from && read -r to; do
     if [ -d "/lower$from" ]; then
-        must mkdir -p "/root$to"
-        must cp -a "/lower$from/." "/root$to/"
+        layers=$((layers + 1))
+        must mkdir -p "/root$to" "/upper/data$layers" "/upper/work$layers"
+        must mount -t overlay -o "lowerdir=$(layer_path "/lower$from"),upperdir=/upper/data$layers,workdir=/upper/work$layers" copy "/root$to"
     else
         must mkdir -p "/root${to%/*}"
         must cp -a "/lower$from" "/root$to"

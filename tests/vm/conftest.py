@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""These tests run inside a guest that scripts/test_vm.py has booted (`make test-vm`); elsewhere they are not there.
+"""These tests are run by scripts/test_vm.py (`make test-vm`); elsewhere they are not there.
 
-With GOPHERSCOPE_VM=local they run on this very kernel.
+GOPHERSCOPE_VM says where this is: a kernel's name inside a guest, `local` for the same tests on this very kernel,
+`host` for those of the virtual machine itself.
 """
 
 from __future__ import annotations
@@ -12,4 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-collect_ignore_glob = [] if os.environ.get("GOPHERSCOPE_VM") else ["test_*.py"]
+_WHERE = os.environ.get("GOPHERSCOPE_VM")
+_HOST_TESTS = "test_machine.py"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if not collection_path.name.startswith("test_"):
+        return None
+    return True if not _WHERE or (_WHERE == "host") != (collection_path.name == _HOST_TESTS) else None

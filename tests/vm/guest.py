@@ -6,17 +6,24 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import go_versions
+from tracing import Tracer, Tracing, check_accounting
 
+PROGRAMS = Path(__file__).resolve().parent / "programs"
 COUNTS = Path(__file__).resolve().parent.parent / "live" / "programs" / "counts"
-UNTOUCHED = Path(__file__).resolve().parent / "programs" / "untouched" / "main.go"
 
 # A text in which every eight bytes tell where they stand.
 CONSTANT = "".join(f"{i:07d} " for i in range(1 << 19))
 UNTOUCHED_BYTES = 23
+
+DEMO_VERSIONS = ("1.15", "1.26")
+
+# By software emulation, with the host's other work beside it.
+LONG = 300.0
 
 
 def demo(version: str) -> Path:
@@ -27,8 +34,13 @@ def counts() -> Path:
     return go_versions.go_program(COUNTS)
 
 
+def shapes() -> Path:
+    return go_versions.go_program(PROGRAMS / "shapes")
+
+
 def untouched() -> Path:
-    source = UNTOUCHED.read_text() + f'\nconst constant = "{CONSTANT}"\n'
+    """A program with a large constant, which is made here."""
+    source = (PROGRAMS / "untouched" / "main.go").read_text() + f'\nconst constant = "{CONSTANT}"\n'
     return go_versions.go_program(source)
 
 
@@ -37,14 +49,12 @@ def untouched_text() -> str:
     return CONSTANT[at : at + UNTOUCHED_BYTES]
 
 
-DEMO_VERSIONS = ("1.15", "1.26")
-
-
 def build_all() -> None:
     """On the host, where there are compilers and room for them."""
     for version in DEMO_VERSIONS:
         demo(version)
     counts()
+    shapes()
     untouched()
 
 
@@ -60,11 +70,21 @@ def allowed(check: str) -> bool:
     return not err
 
 
-def ways() -> list[tuple[str, str]]:
-    """How probes can be attached here, and how events can arrive."""
-    attach = ["multi"] * allowed("cookie_multi") + ["perf"] * allowed("cookie_perf")
-    buffers = ["ring"] * allowed("ring_buffer") + ["perf"] * allowed("perf_buffer")
-    return [(a, b) for a in attach for b in buffers]
+def private_stacks() -> bool:
+    """Has each program of type kprobe one stack a CPU here (collector/doctor.h)?"""
+    from tracer import native
+
+    return bool(native.collector().lib.doctor_private_stacks())
+
+
+def attachments() -> list[str]:
+    """How probes can be attached here."""
+    return ["multi"] * allowed("cookie_multi") + ["perf"] * allowed("cookie_perf")
+
+
+def buffers() -> list[str]:
+    """How events can arrive here."""
+    return ["ring"] * allowed("ring_buffer") + ["perf"] * allowed("perf_buffer")
 
 
 def note(name: str, value: Any) -> None:
@@ -73,3 +93,56 @@ def note(name: str, value: Any) -> None:
     if out:
         with Path(out).open("a") as file:
             file.write(json.dumps({"name": name, "value": value}) + "\n")
+
+
+VERIFIER = re.compile(r"(\w+): (\d+) instructions, the verifier followed (\d+) of (\d+)")
+
+
+def note_verifier(stderr: str) -> dict[str, tuple[int, int, int]]:
+    """What `-v` says of each program: its instructions, those that the verifier followed, and how many it may."""
+    found = {name: (int(size), int(followed), int(limit)) for name, size, followed, limit in VERIFIER.findall(stderr)}
+    for name, numbers in found.items():
+        note(f"verifier {name}", numbers)
+    return found
+
+
+def last_event(tracing: Tracing) -> dict[str, Any]:
+    """The summary, without reading the hundred thousand lines before it."""
+    with tracing.events_path.open("rb") as file:
+        file.seek(-min(tracing.events_path.stat().st_size, 1 << 16), os.SEEK_END)
+        summary: dict[str, Any] = json.loads(file.read().splitlines()[-1])
+    assert summary["type"] == "summary"
+    return summary
+
+
+def run_counts(tracer: Tracer, mode: str, n: int, *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """Trace a run of `counts` from before its start to its end; the summary, which must reconcile."""
+    tracing = tracer.start(
+        *("--func", "main.target", "-f", "jsonl", *options, "--", counts(), "-mode", mode, "-n", n, "-wait=false"),
+        env=env,
+    )
+    run = tracing.finish(LONG)
+    assert run.status == 0, run.stderr
+    summary = last_event(tracing)
+    check_accounting(summary)
+    total = summary["totals"]
+    assert tracing.count("call") == total["calls_written"]
+    assert tracing.count("return") == total["returns_written"] + total["unwound"]
+    return summary
+
+
+def cost_of_a_call(tracer: Tracer, program: Path, n: int, *options: str, env: dict[str, str]) -> tuple[float, Any]:
+    """ns for one call of `n`, by the program's own clock, and the totals. The tracer stands still meanwhile: only
+    the kernel's side is measured, and the buffer must hold it all. Nothing is filtered: no other process of the file
+    may run."""
+    target = tracer.program(program, "-n", n)
+    assert target.line() == "ready"
+    tracing = tracer.start("-b", program, *options, "-f", "jsonl", "--buffer", "64M", env=env).attached()
+    tracing.process.send_signal(19)  # SIGSTOP
+    target.go()
+    said = target.finish(LONG).split()
+    tracing.process.send_signal(18)  # SIGCONT
+    run = tracing.stop(LONG)
+    assert run.status == 0, run.stderr
+    total = last_event(tracing)["totals"]
+    return int(said[said.index("ns") + 1]) / n, total

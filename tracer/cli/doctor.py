@@ -25,6 +25,10 @@ sudo gopherscope doctor -f json
 
 BCC_TIMEOUT_S = 30
 
+# include/uapi/linux/capability.h
+CAP_PERFMON = 38
+CAP_BPF = 39
+
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 
@@ -110,8 +114,13 @@ def _surroundings() -> Iterator[Check]:
         f"{machine}, kernel {platform.release()}",
         "" if machine == "x86_64" else "only x86-64 can be traced",
     )
-    root = os.geteuid() == 0
-    yield Check("root", root, f"uid {os.geteuid()}", "" if root else "run it with sudo to know what the kernel allows")
+    root, capable = os.geteuid() == 0, _has_capabilities()
+    yield Check(
+        "root",
+        root or capable,
+        f"uid {os.geteuid()}" + (", with CAP_BPF and CAP_PERFMON" if capable and not root else ""),
+        "" if root or capable else "run it with sudo to know what the kernel allows",
+    )
     state = _lockdown()
     yield Check(
         "lockdown",
@@ -130,6 +139,16 @@ def _surroundings() -> Iterator[Check]:
         "the machine's own" if initial else "a container's",
         "" if initial else "-p and -- COMMAND find nothing: process ids differ from the kernel's",
     )
+
+
+def _has_capabilities() -> bool:
+    """Whether this process has the two with which kernels may do without root."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return all(int(effective, 16) >> bit & 1 for bit in (CAP_PERFMON, CAP_BPF))
 
 
 def _lockdown() -> str:

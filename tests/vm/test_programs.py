@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every program variant loads: what the kernel's verifier makes of it, against its limit."""
+
+from __future__ import annotations
+
+import guest
+import pytest
+from guest import LONG
+from tracing import Tracer, check_accounting, of_type
+
+pytestmark = pytest.mark.vm
+
+# The function, the most of a string, the buffer: from no step to a hundred, and from small records to the largest.
+SHAPES = [
+    ("none", 256, "ring"),
+    ("one", 256, "ring"),
+    ("two", 4096, "ring"),
+    ("five", 1, "ring"),
+    ("many", 4096, "ring"),
+    ("many", 64, "perf"),
+]
+TEXTS = ["alpha", "beta", "gamma", "delta", "epsilon"]
+
+
+@pytest.mark.parametrize(("function", "size", "buffer"), [s for s in SHAPES if s[2] in guest.buffers()])
+def test_variant(function: str, size: int, buffer: str, tracer: Tracer) -> None:
+    """It loads with room to spare, and reads every text."""
+    target = tracer.program(guest.shapes())
+    assert target.line() == "ready"
+    tracing = tracer.start(
+        *("-v", "-p", target.pid, "--func", f"main.{function}", "-Z", size, "--elements", 128, "-f", "jsonl"),
+        env={"TRACER_BUFFER": buffer},
+    ).attached()
+    target.go()
+    target.finish(LONG)
+    run = tracing.finish(LONG)
+    assert run.status == 0, run.stderr
+    (call,) = of_type(run.events, "call")
+    wanted = {
+        "none": {"n": 23},
+        "one": {"s": "sixteen bytes...", "n": 0},
+        "two": {"a": TEXTS[0][:size], "b": TEXTS[1][:size], "n": 1},
+        "five": {**{name: text[:size] for name, text in zip("abcde", TEXTS)}, "n": 5},
+        "many": {"v": [f"word {i}" for i in range(100)], "n": 100},
+    }
+    assert call["args"] == wanted[function]
+    check_accounting(run.events[-1])
+    found = guest.note_verifier(run.stderr)
+    assert found
+    for name, (_, followed, limit) in found.items():
+        assert 0 < followed <= limit // 2, f"{name}: {followed} of {limit}"
