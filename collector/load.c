@@ -540,8 +540,8 @@ static bool has_multi(void)
 	fd = bpf_call(BPF_PROG_LOAD, &attr, sizeof(attr));
 	if (fd < 0)
 		return false;
-	there = multi_links_exist(
-		fd); /* before Linux 6.6 an attach type that is not known is no reason to refuse a program */
+	/* before Linux 6.6 an attach type that is not known is no reason to refuse a program */
+	there = multi_links_exist(fd);
 	close(fd);
 	return there;
 }

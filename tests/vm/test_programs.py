@@ -45,7 +45,30 @@ def test_variant(function: str, size: int, buffer: str, tracer: Tracer) -> None:
     }
     assert call["args"] == wanted[function]
     check_accounting(run.events[-1])
-    found = guest.note_verifier(run.stderr)
+    check_verifier(run.stderr)
+
+
+@pytest.mark.parametrize(("verb", "key"), [("count", "calls"), ("hist", "count"), ("stack", "count")])
+def test_sum(verb: str, key: str, tracer: Tracer) -> None:
+    """The programs that sum in the kernel count each call, while stacks grow."""
+    n = 5_003
+    target = tracer.program(guest.counts(), "-mode", "grow", "-n", n)
+    assert target.line() == "ready"
+    tracing = tracer.start(verb, "-v", "-p", target.pid, "--func", "main.target", "-f", "jsonl").attached()
+    target.go()
+    target.finish(LONG)
+    run = tracing.finish(LONG)
+    assert run.status == 0, run.stderr
+    assert sum(e[key] for e in of_type(run.events, verb)) == n
+    summary = run.events[-1]
+    assert (summary["lost"], summary["counted"]) == (0, n)
+    assert summary["entry_hits"] == n + summary["duplicates"]
+    check_verifier(run.stderr)
+
+
+def check_verifier(stderr: str) -> None:
+    """Half of what the verifier may follow is left."""
+    found = guest.note_verifier(stderr)
     assert found
     for name, (_, followed, limit) in found.items():
         assert 0 < followed <= limit // 2, f"{name}: {followed} of {limit}"
