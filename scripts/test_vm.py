@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "vm"
 sys.path[:0] = [str(ROOT / "vm"), str(ROOT / "tests"), str(ROOT / "tests" / "vm")]
 
-TIMEOUT_S = 600  # of one run
+TIMEOUT_S = 600  # of one run, on an idle machine
 TEST_TIMEOUT_S = 300
 JOBS = min(2, os.cpu_count() or 1)  # each keeps one processor busy
 RATIO_ASKED = 0.25  # of a return that the program performs to one that is single-stepped, each with its call
@@ -114,10 +114,10 @@ def shared_folders() -> list[Path]:
     return [path for path in (ROOT, go_versions.cache_dir().resolve()) if machine.hidden_in_guest(path, [])]
 
 
-def in_guest(plan: Plan, more: list[str]) -> tuple[list[str], dict[str, str]]:
+def in_guest(plan: Plan, more: list[str], timeout: int) -> tuple[list[str], dict[str, str]]:
     """The command and its environment for a stock kernel."""
     command = [
-        *(sys.executable, str(ROOT / "vm" / "run.py"), "--timeout", str(TIMEOUT_S)),
+        *(sys.executable, str(ROOT / "vm" / "run.py"), "--timeout", str(timeout)),
         *(() if os.environ.get("VM_KERNEL") else ("--kernel", plan.where)),
         *("--out", str(plan.folder), "--console", str(plan.folder / "console")),
         *("--env", "GOPHERSCOPE_VM_FACTS=/out/facts", "--env", "XDG_CACHE_HOME", "--env", "GOPHERSCOPE_TEST_CACHE"),
@@ -140,20 +140,20 @@ def on_host(plan: Plan, more: list[str]) -> tuple[list[str], dict[str, str]]:
     return command, {**os.environ, **own}
 
 
-def run(plan: Plan, more: list[str]) -> Result:
+def run(plan: Plan, more: list[str], timeout: int) -> Result:
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
     result = Result(plan.name, append=plan.append)
     if plan.where == "local":
         result.release = platform.release()
-    command, environment = (in_guest if plan.in_guest else on_host)(plan, more)
+    command, environment = in_guest(plan, more, timeout) if plan.in_guest else on_host(plan, more)
     output = plan.folder / "output"
     say(f"{plan.name}: begins, output in {output.relative_to(ROOT)}")
     begun = time.monotonic()
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
         try:
-            result.status = process.wait(TIMEOUT_S + 60)
+            result.status = process.wait(timeout + 60)
         except subprocess.TimeoutExpired:
             # vm/run.py has a limit of its own, so this is for the tests on the host
             process.send_signal(signal.SIGINT)
@@ -246,6 +246,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/test_vm.py", allow_abbrev=False)
     names = [plan.name for plan in PLANS]
     parser.add_argument("runs", metavar="RUN", nargs="*", help=f"{', '.join(names)}; default: all")
+    parser.add_argument("--timeout", type=int, default=TIMEOUT_S, help=f"seconds for a run; default: {TIMEOUT_S}")
     parser.add_argument("--jobs", type=int, default=JOBS, help=f"guests at once; default: {JOBS}")
     options = parser.parse_args(arguments[:split])
     for name in options.runs:
@@ -256,11 +257,13 @@ def main(arguments: list[str]) -> int:
     if own_kernel:
         plans = [Plan("folder", "folder")] + [plan for plan in plans if not plan.in_guest]
 
+    import ahead
     import guest
     import kernels
     from needs import VmError
 
     guest.build_all()
+    ahead.compile_all()
     # Before the clock of a run begins, and with its own words where it fails.
     try:
         for name in dict.fromkeys(plan.where for plan in plans if plan.in_guest and not own_kernel):
@@ -273,7 +276,7 @@ def main(arguments: list[str]) -> int:
     results = []
     for together in ([p for p in plans if p.in_guest], *([p] for p in plans if not p.in_guest)):
         with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-            results += pool.map(lambda plan: run(plan, arguments[split + 1 :]), together)
+            results += pool.map(lambda plan: run(plan, arguments[split + 1 :], options.timeout), together)
     print(table(results))
     print("\n".join(figures(results)))
     problems = [f"{r.name}: {problem}" for r in results for problem in r.problems]

@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 _WHERE = os.environ.get("GOPHERSCOPE_VM")
@@ -21,3 +23,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if not collection_path.name.startswith("test_"):
         return None
     return True if not _WHERE or (_WHERE == "host") != (collection_path.name == _HOST_TESTS) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> None:
+    """In a guest, what was compiled ahead. The host's own cache is the tracer's."""
+    if _WHERE not in (None, "host") and Path("/out").is_mount():
+        import ahead
+
+        ahead.put_in_place()

@@ -49,6 +49,21 @@ def untouched_text() -> str:
     return CONSTANT[at : at + UNTOUCHED_BYTES]
 
 
+# The function, the most of a string, the buffer: from no step to a hundred, and from small records to the largest.
+SHAPES = [
+    ("none", 256, "ring"),
+    ("one", 256, "ring"),
+    ("two", 4096, "ring"),
+    ("five", 1, "ring"),
+    ("many", 4096, "ring"),
+    ("many", 64, "perf"),
+]
+
+
+def shape_options(function: str, size: int) -> tuple[str, ...]:
+    return ("--func", f"main.{function}", "-Z", str(size), "--elements", "128")
+
+
 def build_all() -> None:
     """On the host, where there are compilers and room for them."""
     for version in DEMO_VERSIONS:

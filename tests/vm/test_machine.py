@@ -44,7 +44,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 32 MiB, which no kernel fits on."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "small", disk], check=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "small", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", disk], check=True)
 

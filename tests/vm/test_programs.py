@@ -3,32 +3,29 @@
 
 from __future__ import annotations
 
+import json
+
+import ahead
 import guest
 import pytest
 from guest import LONG
 from tracing import Tracer, check_accounting, of_type
 
+from tracer import cache
+from tracer.program import Compiler, assemble
+
 pytestmark = pytest.mark.vm
 
-# The function, the most of a string, the buffer: from no step to a hundred, and from small records to the largest.
-SHAPES = [
-    ("none", 256, "ring"),
-    ("one", 256, "ring"),
-    ("two", 4096, "ring"),
-    ("five", 1, "ring"),
-    ("many", 4096, "ring"),
-    ("many", 64, "perf"),
-]
 TEXTS = ["alpha", "beta", "gamma", "delta", "epsilon"]
 
 
-@pytest.mark.parametrize(("function", "size", "buffer"), [s for s in SHAPES if s[2] in guest.buffers()])
+@pytest.mark.parametrize(("function", "size", "buffer"), [s for s in guest.SHAPES if s[2] in guest.buffers()])
 def test_variant(function: str, size: int, buffer: str, tracer: Tracer) -> None:
     """It loads with room to spare, and reads every text."""
     target = tracer.program(guest.shapes())
     assert target.line() == "ready"
     tracing = tracer.start(
-        *("-v", "-p", target.pid, "--func", f"main.{function}", "-Z", size, "--elements", 128, "-f", "jsonl"),
+        *("-v", "-p", target.pid, *guest.shape_options(function, size), "-f", "jsonl"),
         env={"TRACER_BUFFER": buffer},
     ).attached()
     target.go()
@@ -64,6 +61,20 @@ def test_sum(verb: str, key: str, tracer: Tracer) -> None:
     assert (summary["lost"], summary["counted"]) == (0, n)
     assert summary["entry_hits"] == n + summary["duplicates"]
     check_verifier(run.stderr)
+
+
+def test_compiled_here_is_compiled_there() -> None:
+    """What the tests take from the host's compiler (ahead.py) is what this kernel's own would have made."""
+    kept = [(path, json.loads(path.with_suffix(".json").read_text())) for path in ahead.folder().glob("*.program")]
+    found = [
+        (path.read_bytes(), about["flags"])
+        for path, about in kept
+        if about["name"] == "call.bpf.c" and path.stem == cache.key(assemble("call.bpf.c"), about["flags"])
+    ]
+    if not found:
+        pytest.skip("nothing was compiled ahead: that takes root on the host")
+    blob, flags = min(found, key=lambda one: (len(one[0]), one[1]))
+    assert Compiler().compile(assemble("call.bpf.c"), flags) == blob
 
 
 def check_verifier(stderr: str) -> None:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts/test_vm.py makes of a run, and scripts/kernels_doc.py of all of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import kernels_doc
+import test_vm as script
+
+JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
+<testcase classname="tests.vm.test_tracing" name="test_a" time="1"/>
+<testcase classname="tests.vm.test_tracing" name="test_b[x]" time="1"><failure message="m">text</failure></testcase>
+<testcase classname="tests.vm.test_tracing" name="test_c" time="1"><error message="m">text</error></testcase>
+<testcase classname="tests.vm.test_tracing" name="test_d" time="1"><skipped message="why not">text</skipped></testcase>
+</testsuite></testsuites>"""
+
+
+def test_results_of_pytest(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(JUNIT)
+    result = script.Result("6.1")
+    script.read_junit(path, result)
+    assert result.passed == ["test_tracing::test_a"]
+    assert result.failed == ["test_tracing::test_b[x]", "test_tracing::test_c"]
+    assert result.skipped == {"test_tracing::test_d": "why not"}
+    assert result.problems == ["failed: test_tracing::test_b[x]", "failed: test_tracing::test_c"]
+
+
+@pytest.mark.parametrize("text", ["", "<testsuites><testsuite><testcase name='a'", None])
+def test_a_run_that_did_not_end(text: str | None, tmp_path: Path) -> None:
+    """Its file is torn or not there: no test passed, and that is a problem whatever the status."""
+    path = tmp_path / "junit.xml"
+    if text is not None:
+        path.write_text(text)
+    for status, problem in (
+        (124, "the tests did not end well: exit status 124"),
+        (0, "no test ran"),
+    ):
+        result = script.Result("6.1", status=status)
+        script.read_junit(path, result)
+        assert result.problems == [problem]
+
+
+def test_the_largest_count_of_a_program_stays(tmp_path: Path) -> None:
+    path = tmp_path / "facts"
+    counts = ([10, 500, 1000], [90, 40, 1000], [20, 700, 1000], [30, 600, 1000])
+    facts = [{"name": "verifier call_few", "value": value} for value in counts]
+    path.write_text("".join(json.dumps(fact) + "\n" for fact in [*facts, {"name": "other", "value": 1}]))
+    result = script.Result("6.1")
+    script.read_facts(path, result)
+    assert result.facts == {"verifier call_few": [20, 700, 1000], "other": 1}
+
+
+@pytest.mark.parametrize(
+    ("ns", "problems"),
+    [(250, []), (251, ["call and performed return cost 0.25 of the stepped one; asked: at most 0.25"])],
+)
+def test_what_a_performed_return_may_cost(ns: int, problems: list[str]) -> None:
+    facts = {"performed return": {"ns": ns, "stepped_ns": 1000}}
+    assert script.Result("newest", passed=["a"], facts=facts).problems == problems
+
+
+def data() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(kernels_doc.DATA.read_text())
+    return loaded
+
+
+def test_the_page_is_what_is_made_of_the_results() -> None:
+    """Nobody has written into docs/kernels.md by hand."""
+    assert kernels_doc.PAGE.read_text() == kernels_doc.page(data())
+
+
+def test_every_run_that_the_page_shows_was_good() -> None:
+    for run in data().values():
+        assert (run["status"], run["failed"]) == (0, []), run["name"]
+        assert run["passed"], run["name"]
+
+
+def test_a_kernel_that_allows_other_things_is_told() -> None:
+    then, now = data(), data()
+    (check,) = (c for c in now["6.1"]["facts"]["doctor"]["checks"] if c["name"] == "ring_buffer")
+    check["ok"] = False
+    now["6.1"]["facts"]["detach perf"]["seconds"] *= 2  # measured: may differ
+    assert kernels_doc.differences(now, then) == ["6.1: BPF ring buffer: no, the page says yes"]
+    assert kernels_doc.differences(then, then) == []

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BPF programs, compiled ahead on the host: an emulated processor takes ten seconds for what takes it a third of one.
+
+On the host `compile_all` asks the tracer for the flags of each trace of the tests, without what only some kernels
+allow, adds each of that, and keeps what the tracer's own compiler makes of it. In the guest `put_in_place` gives them
+to the tracer's cache as if it had compiled them there. What is not among them is compiled in the guest as ever, and
+test_programs.py compares.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import go_versions
+import guest
+from tracing import ROOT
+
+# What only some kernels allow (collector/load.c), in the order of the collector; by buffer.
+FEATURES = {
+    "ring": (
+        "",
+        "-DPERFORM_RET",
+        "-DSLEEPABLE",
+        "-DPERFORM_RET -DSLEEPABLE",
+        "-DPERFORM_RET -DSLEEPABLE -DGUARD_SLEEPABLE",
+    ),
+    "perf": ("", "-DPERFORM_RET"),
+}
+SUMS = {"count": ("",), "hist": ("", "-DPERFORM_RET"), "stack": ("",)}
+
+
+def traces() -> Iterator[tuple[tuple[str, ...], str]]:
+    """Arguments and the buffer of the traces that the tests make: one for each set of flags."""
+    for version in guest.DEMO_VERSIONS:
+        for buffer in ("ring", "perf"):
+            yield ("-b", str(guest.demo(version)), "--func", "main.ebpfDemo"), buffer
+    for buffer in ("ring", "perf"):
+        yield ("-b", str(guest.counts()), "--func", "main.target"), buffer
+    yield ("-b", str(guest.untouched()), "--func", "main.show"), "ring"
+    for function, size, buffer in guest.SHAPES:
+        yield (*guest.shape_options(function, size), "-b", str(guest.shapes())), buffer
+    yield ("-b", str(guest.shapes()), "--func", "main.one", "--no-results"), "ring"
+
+
+def programs() -> Iterator[tuple[str, list[str]]]:
+    """File and flags of every program that a guest may want."""
+    seen = set()
+    for arguments, buffer in traces():
+        base = plain_flags("trace", *arguments, buffer=buffer)
+        for extra in FEATURES[buffer]:
+            flags = with_features(base, extra)
+            if flags not in seen:
+                seen.add(flags)
+                yield "call.bpf.c", flags.split()
+    for verb, features in SUMS.items():
+        base = plain_flags(verb, "-b", str(guest.counts()), "--func", "main.target", buffer="ring")
+        for extra in features:
+            yield "aggregate.bpf.c", with_features(base, extra).split()
+
+
+def plain_flags(verb: str, *arguments: str, buffer: str) -> str:
+    """The flags of a trace on a kernel that allows nothing beyond the common ground."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tracer", verb, *arguments, "--ebpf"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TRACER_BUFFER": buffer, "TRACER_SLEEPABLE": "0", "TRACER_PERFORM_RET": "0"},
+    )
+    found = re.match(r"/\* compiled with: (.*) \*/", done.stdout)
+    return found[1] if found else ""
+
+
+def with_features(flags: str, extra: str) -> str:
+    """`extra` where the collector puts it: before what is left out."""
+    before, without, after = flags.partition(" -DWITHOUT_")
+    return f"{before} {extra}".rstrip() + without + after
+
+
+def folder() -> Path:
+    path = go_versions.cache_dir() / "bpf"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def compile_all() -> None:
+    """On the host. Needs BCC and root, as compiling does; without them the guests compile for themselves."""
+    from tracer import cache
+    from tracer.program import Compiler, assemble
+
+    def keep(name: str, flags: list[str]) -> None:
+        source = assemble(name)
+        blob = folder() / f"{cache.key(source, flags)}.program"
+        if not blob.exists():
+            blob.write_bytes(Compiler().compile(source, flags))
+        blob.with_suffix(".json").write_text(json.dumps({"name": name, "flags": flags}))
+
+    if os.geteuid() != 0:
+        return
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda program: keep(*program), programs()))
+
+
+def put_in_place() -> None:
+    """In the guest: what was compiled of the sources as they are goes into the tracer's cache."""
+    from tracer import cache, program_cache
+    from tracer.program import assemble
+
+    surroundings = program_cache._surroundings()
+    assembled = functools.cache(assemble)
+    for blob in sorted(folder().glob("*.program")):
+        try:
+            about = json.loads(blob.with_suffix(".json").read_text())
+        except (OSError, ValueError):
+            continue
+        source, flags = assembled(about["name"]), about["flags"]
+        if blob.stem == cache.key(source, flags):
+            cache.put("program", cache.key(source, flags, *surroundings), blob.read_bytes())
