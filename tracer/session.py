@@ -474,12 +474,12 @@ class _Trace:
         beside(collector.attach)
         self.watch.lap("attach")
         self._announce(plan, collector)
-        self.sums.begin(plan, self.binary)
         self.signals.disable = collector.disable
         stack.callback(setattr, self.signals, "disable", None)
         collector.start()
         if self.signals.received is not None:
             collector.disable()  # the signal came before there was something to disable
+        self.sums.begin(plan, self.binary)  # its meta line says that every later call is seen
         self.watch.lap("start")
         messages.detail(str(self.watch))
         return self._until_the_end(collector)
