@@ -104,14 +104,14 @@ def test_panic() -> None:
     first, second, *rest = done.stderr.splitlines()
     assert first == "error: the kernel panicked: sysrq triggered crash"
     assert second == "vm: the end of the console's log:"
-    assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in rest)
+    assert any("write_sysrq_trigger" in line for line in rest)
 
 
 def test_hang() -> None:
     """A command that does not end is ended, and the machine with it."""
-    done = on_kernel("-q", "--timeout", "20", command="echo begun; sleep 1000")
+    done = on_kernel("-q", "--timeout", "45", command="echo begun; sleep 1000")
     assert (done.returncode, done.stdout) == (124, "begun\n")
-    assert done.stderr.splitlines()[0] == "error: the command did not end within 20 s: ended"
+    assert done.stderr.splitlines()[0] == "error: the command did not end within 45 s: ended"
 
 
 def test_kernel_that_never_comes_to_the_command() -> None:
