@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The program behind `trace`: at each probe hit one record of who, where, the argument registers, and what the site's steps read.
  *
- * It knows nothing of Go types: the plan's steps say what to read (record.h). Three variants of one body, so that a site pays
- * only for what it needs: call_regs (no steps), call_few (up to FEW_STEPS, unrolled), call_many (a bounded loop).
+ * It knows nothing of Go types: the plan's steps say what to read (record.h). Four variants of one body, so that a site pays
+ * only for what it needs: call_regs (no steps), call_few (up to FEW_STEPS, unrolled), call_many (a bounded loop), call_deep (deep.h: lists
+ * of steps that are run for each element, or by an interface's type).
  *
  * Compiled by BCC, which offers no subprograms, no global variables and reservations of constant size only; hence the macros.
  *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
  *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
- *   -DWITHOUT_REGS, _FEW, _MANY  leave a variant out
+ *   -DWITHOUT_REGS, _FEW, _MANY, _DEEP  leave a variant out
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
  *                            where the verifier lets a program write the registers
@@ -40,17 +41,27 @@ struct step_list {
 };
 
 BPF_ARRAY(steps, struct step_list, 1);
+#ifndef WITHOUT_DEEP
+BPF_ARRAY(flat, struct step, 1);
+BPF_HASH(dispatch, struct dispatch_key, struct dispatch_list, 1);
+#endif
 
 #include "telemetry.h"
 #include "probe.h"
 #include "location.h"
+#ifndef WITHOUT_DEEP
+#include "deep.h"
+typedef struct deep_record any_record;
+#else
+typedef struct call_record any_record;
+#endif
 #include "goroutine.h"
 
 #ifdef USE_PERF
 BPF_PERF_OUTPUT(events);
 /* A record is put together in memory of its thread's own: a program on a uprobe can be preempted, so a CPU's would not do. */
-BPF_TABLE("lru_hash", u32, struct call_record, scratch, 1);
-BPF_ARRAY(blank, struct call_record, 1);
+BPF_TABLE("lru_hash", u32, any_record, scratch, 1);
+BPF_ARRAY(blank, any_record, 1);
 #else
 BPF_RINGBUF_OUTPUT(events, 1);
 #endif
@@ -88,19 +99,21 @@ static __always_inline void count_lost(const struct site *site, struct fn_counte
 		add(n->returns_lost);
 }
 
+enum variant { REGS, FEW, MANY, DEEP };
+
 #ifdef USE_PERF
-static __always_inline struct call_record *reserve_record(u32 tid, int with_data)
+static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {
 	u32 zero = 0;
-	struct call_record *r = scratch.lookup(&tid);
+	any_record *r = scratch.lookup(&tid);
 
 	if (r)
-		return r;
-	struct call_record *empty = blank.lookup(&zero);
+		return (struct call_record *)r;
+	any_record *empty = blank.lookup(&zero);
 	if (!empty)
 		return 0;
 	scratch.update(&tid, empty);
-	return scratch.lookup(&tid);
+	return (struct call_record *)scratch.lookup(&tid);
 }
 
 static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
@@ -113,9 +126,11 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 	return events.perf_submit(ctx, r, sizeof(struct record) + size);
 }
 #else
-static __always_inline struct call_record *reserve_record(u32 tid, int with_data)
+static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {
-	if (with_data)
+	if (variant == DEEP)
+		return events.ringbuf_reserve(sizeof(any_record));
+	if (variant != REGS)
 		return events.ringbuf_reserve(sizeof(struct call_record));
 	return events.ringbuf_reserve(sizeof(struct record));
 }
@@ -126,8 +141,6 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 	return 0;
 }
 #endif
-
-enum variant { REGS, FEW, MANY };
 
 static __always_inline int call_hit(struct pt_regs *ctx, const enum variant variant)
 {
@@ -156,7 +169,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		add(n->return_hits);
 	if (passed_over(ctx, site, ctl, n, id >> 32))
 		return 0;
-	if (variant != REGS) {
+	if (variant == FEW || variant == MANY) {
 		u32 at = site->steps;
 		list = steps.lookup(&at);
 		if (!list) {
@@ -164,7 +177,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 			return 0;
 		}
 	}
-	struct call_record *r = reserve_record((u32)id, variant != REGS);
+	struct call_record *r = reserve_record((u32)id, variant);
 	if (!r) {
 		count_lost(site, n);
 		return 0;
@@ -189,6 +202,10 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 			r->head.cursor = i + 1;
 		}
 	}
+#ifndef WITHOUT_DEEP
+	if (variant == DEEP)
+		read_deep((struct deep_record *)r, site, n);
+#endif
 	error = submit_record(ctx, r);
 	if (error) {
 		count_lost(site, n);
@@ -220,6 +237,13 @@ int call_few(struct pt_regs *ctx)
 int call_many(struct pt_regs *ctx)
 {
 	return call_hit(ctx, MANY);
+}
+#endif
+
+#ifndef WITHOUT_DEEP
+int call_deep(struct pt_regs *ctx)
+{
+	return call_hit(ctx, DEEP);
 }
 #endif
 

@@ -94,7 +94,10 @@ static __always_inline void read_step(struct call_record *r, const struct step *
 		return;
 	len = s->len;
 	if (s->op == STEP_COUNTED) {
-		if (read_location(r, &s->src.len, &count) || !count)
+		if (read_location(r, &s->src.len, &count))
+			return;
+		count += s->plus;
+		if (!count)
 			return;
 		max = s->max;
 		/* count is the traced program's: compare before multiplying */

@@ -21,7 +21,9 @@ enum location_kind {
 	LOC_REGISTER = 1, /* index: in struct record.regs */
 	LOC_STACK = 2,    /* offset: bytes from the stack pointer at the hit */
 	LOC_CHUNK = 3,    /* index: the step that read the chunk; offset: bytes into what it read */
-	LOC_SP = 4, /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
+	LOC_SP = 4,   /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
+	LOC_ITEM = 5, /* in a list that STEP_EACH runs: offset: bytes into the item in hand */
+	LOC_DATA = 6, /* in a list that STEP_DISPATCH runs: the interface's data word itself, plus offset */
 };
 
 /* Where one 8-byte word stands. */
@@ -42,22 +44,50 @@ typedef struct slice_location {
 enum step_op {
 	STEP_END = 0,
 	STEP_READ = 1, /* read `len` bytes at (word of src.ptr) + off */
-	/* read min(word of src.len * len, max) bytes at (word of src.ptr) + off; len is the element's size */
+	/* read min((word of src.len + plus) * len, max) bytes at (word of src.ptr) + off; len is the element's size */
 	STEP_COUNTED = 2,
+	/* The others are known to the program call_deep alone, which takes its steps from the map `flat`. */
+	STEP_UNLESS = 3,  /* STEP_READ where the word of src.len was read and is 0 */
+	STEP_SHIFTED = 4, /* STEP_COUNTED, the count being 1 << (lowest byte of the word of src.len, minus plus) */
+	/* Run a list of n steps, the first of which is `off`, for each item of len bytes: of those that the chunk src.ptr holds from its
+	 * offset on (LOC_CHUNK), of max within the item in hand (LOC_ITEM); at most max. */
+	STEP_EACH = 5,
+	/* Run the list that the map `dispatch` has for a run-time type, in group max. The type is the word of src.ptr, or where len is not 0
+	 * the word that lies len bytes behind it, of which a chunk is made. The word of src.len is the interface's data. */
+	STEP_DISPATCH = 6,
 };
 
 /* A nil pointer, a count of 0, and a step whose source chunk was not read are passed over: they leave no chunk. */
 struct step {
 	__u8 op;
-	__u8 reserved[3];
+	__u8 plus; /* STEP_COUNTED: added to the count; STEP_SHIFTED: taken from the shift */
+	__u16 n;   /* STEP_EACH: steps of its list. In a plan `off` is the list's index and n is 0 */
 	__u32 len; /* bytes; of one element where counted */
 	__u32 max; /* bytes, at most this is read */
 	__s32 off; /* added to the pointer */
 	slice_location_t src;
 };
 
-/* Of one site: what the verifier follows on every kernel tried (docs/design.md, "The step loop"). */
+/* Of one list: what the verifier follows on every kernel tried (docs/design.md, "The step loop"). */
 #define STEPS_MAX 128
+
+/* call_deep: lists that one record has run or waiting, and turns of its loop (a step, or the next item or list). */
+#define JOBS_MAX 128
+#ifndef TURNS_MAX
+#define TURNS_MAX 256
+#endif
+
+/* Bytes behind the record proper that call_deep keeps its state in (deep.h). */
+#define DEEP_STATE (72 + 24 * JOBS_MAX)
+
+struct dispatch_key {
+	__u64 type; /* link address of a run-time type; 0: the list for types that are not in the map */
+	__u64 group;
+};
+
+struct dispatch_list {
+	__u32 first, n; /* steps, in `flat` */
+};
 
 /* ---- sites ----------------------------------------------------------------------------------------------- */
 
@@ -80,8 +110,9 @@ enum site_flags {
 
 /* One per probe; the attach cookie is its index. */
 struct site {
+	__u64 addr;  /* link address; record.ip minus this is the load bias */
 	__u32 fid;   /* function: index of the counters */
-	__u32 steps; /* index of its step list; meaningless with n_steps 0 */
+	__u32 steps; /* index of its step list (call_deep: of its first step); meaningless with n_steps 0 */
 	__u16 n_steps;
 	__u8 kind;     /* enum site_kind */
 	__u8 flags;    /* enum site_flags */
@@ -122,12 +153,14 @@ struct record {
 
 /* What one step read; the bytes follow, padded to 8. */
 struct chunk {
-	__u16 step;   /* index of the step in the site's list */
+	__u16 step;   /* index of the step in the site's list; STEP_OF_JOB is set where it stands in another list */
 	__u16 status; /* enum chunk_status */
 	__u32 len;    /* bytes that follow; 0 unless CHUNK_OK or CHUNK_SHORT */
 	__u64 addr;   /* address that was read */
 	__u64 count;  /* STEP_COUNTED: the count as the program had it (elements), else 0 */
 };
+
+#define STEP_OF_JOB 0x8000
 
 enum chunk_status {
 	CHUNK_OK = 0,
@@ -226,7 +259,13 @@ struct telemetry_key {
 	__s32 error; /* what the helper returned */
 };
 
-enum bpf_file { BPF_FILE_CALL = 1, BPF_FILE_LOCATION = 2, BPF_FILE_GOROUTINE = 3, BPF_FILE_AGGREGATE = 4 };
+enum bpf_file {
+	BPF_FILE_CALL = 1,
+	BPF_FILE_LOCATION = 2,
+	BPF_FILE_GOROUTINE = 3,
+	BPF_FILE_AGGREGATE = 4,
+	BPF_FILE_DEEP = 5,
+};
 
 #define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */
 

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "names.h"
 #include "drain.h"
 #include "writer.h"
 
@@ -78,6 +79,8 @@ void collector_destroy(struct collector *c)
 	queue_destroy(c->queue);
 	processes_destroy(c->processes);
 	summary_deinit(c);
+	for (uint32_t i = 0; i < c->n_plans; i++)
+		names_destroy(c->plans[i].names);
 	for (uint32_t i = 0; i < c->n_own_plans; i++)
 		plan_destroy(c->own_plans[i]);
 	free(c->replayed);
@@ -120,6 +123,9 @@ struct err *collector_add_plan(struct collector *c, const struct plan *plan, int
 		.first_fid = c->n_fids,
 		.binary_id = c->n_plans,
 	};
+	struct err *err = names_create(plan, fd, &p->names);
+	if (err)
+		return err;
 	/* Sites that no function names are never hit; they still need a valid entry. */
 	for (size_t i = 0; i < plan->n_sites; i++)
 		c->site_refs[p->first_site + i] = (struct site_ref){ p, &plan->sites[i], p->first_fid };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "decode.h"
+#include "decode_priv.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- records --------------------------------------------------------------------------------------------- */
@@ -21,7 +22,7 @@ bool record_view_init(struct record_view *view, const void *data, size_t size)
 	view->head = r;
 	view->n_chunks = 0;
 	view->full = r->flags & REC_FULL;
-	while (used - at >= sizeof(struct chunk) && view->n_chunks < STEPS_MAX) {
+	while (used - at >= sizeof(struct chunk) && view->n_chunks < CHUNKS_MAX) {
 		const struct chunk *chunk = (const void *)(bytes + at);
 		struct chunk_view *v = &view->chunks[view->n_chunks++];
 
@@ -48,8 +49,8 @@ bool record_view_init(struct record_view *view, const void *data, size_t size)
 }
 
 /* The chunk that holds the byte at `addr` and the most behind it; NULL where none does. */
-static const struct chunk_view *find_bytes(const struct record_view *view, uint64_t addr, const uint8_t **data_ret,
-					   uint64_t *n_ret)
+const struct chunk_view *find_bytes(const struct record_view *view, uint64_t addr, const uint8_t **data_ret,
+				    uint64_t *n_ret)
 {
 	const struct chunk_view *best = NULL;
 	uint64_t best_n = 0;
@@ -78,7 +79,7 @@ static const struct step *step_of(const struct decoder *d, uint16_t step)
 }
 
 /* Was a read at that address tried, and refused? */
-static bool is_fault(const struct decoder *d, uint64_t addr)
+bool is_fault(const struct decoder *d, uint64_t addr)
 {
 	for (uint32_t i = 0; i < d->view->n_chunks; i++) {
 		const struct chunk_view *v = &d->view->chunks[i];
@@ -95,29 +96,12 @@ static bool is_fault(const struct decoder *d, uint64_t addr)
 	return false;
 }
 
-static const char *fault_why(const struct decoder *d, uint64_t addr)
+const char *fault_why(const struct decoder *d, uint64_t addr)
 {
 	return d->fault_why && addr ? d->fault_why(d->fault_arg, d->view->head->pid, addr) : "bad address";
 }
 
 /* ---- where the bytes of a value are ------------------------------------------------------------------------ */
-
-/* Either memory that a chunk holds (mem) or the pieces of a parameter. */
-struct place {
-	const uint8_t *mem;
-	uint64_t n_mem;
-	const struct plan_piece *pieces;
-	uint32_t n_pieces;
-	uint64_t offset; /* of the value, in mem or in what the pieces make up */
-};
-
-static struct place place_at(const struct place *p, uint64_t offset)
-{
-	struct place sub = *p;
-
-	sub.offset += offset;
-	return sub;
-}
 
 static const struct plan_piece *find_piece(const struct place *p, uint64_t offset)
 {
@@ -127,7 +111,7 @@ static const struct plan_piece *find_piece(const struct place *p, uint64_t offse
 	return NULL;
 }
 
-static bool missing(struct decoder *d, const char *word, const char *why)
+bool missing(struct decoder *d, const char *word, const char *why)
 {
 	d->word = word;
 	snprintf(d->why, sizeof(d->why), "%s", why);
@@ -175,7 +159,7 @@ static bool read_chunk_piece(struct decoder *d, const struct plan_piece *piece, 
 }
 
 /* Copy bytes of a value. False where they are not there: d->word and d->why say why. */
-static bool place_read(struct decoder *d, const struct place *p, uint64_t offset, uint32_t size, void *to)
+bool place_read(struct decoder *d, const struct place *p, uint64_t offset, uint32_t size, void *to)
 {
 	const struct plan_piece *piece;
 
@@ -202,7 +186,7 @@ static bool place_read(struct decoder *d, const struct place *p, uint64_t offset
 }
 
 /* Is all of a value out of reach for one reason? Then it is said once, not for each of its parts. */
-static bool place_is_absent(struct decoder *d, const struct place *p, uint64_t size)
+bool place_is_absent(struct decoder *d, const struct place *p, uint64_t size)
 {
 	const struct plan_piece *piece;
 
@@ -217,7 +201,7 @@ static bool place_is_absent(struct decoder *d, const struct place *p, uint64_t s
 
 /* ---- paths ----------------------------------------------------------------------------------------------- */
 
-static void path_push(struct decoder *d, struct path_part part)
+void path_push(struct decoder *d, struct path_part part)
 {
 	d->path[d->n_path++] = part;
 }
@@ -250,13 +234,40 @@ void path_write(const struct path_part *path, uint32_t n, struct jout *to)
 	path_write(path, n, to);
 	if (stars)
 		jout_putc(to, ')');
-	if (last->kind == PATH_FIELD) {
+	switch (last->kind) {
+	case PATH_FIELD:
 		jout_putc(to, '.');
 		jout_append(to, last->name, strlen(last->name));
 		return;
+	case PATH_ASSERT:
+		jout_append(to, ".(", 2);
+		jout_append(to, last->name, strlen(last->name));
+		jout_putc(to, ')');
+		return;
+	case PATH_STRING:
+		jout_append(to, "[\"", 2);
+		for (uint32_t i = 0; i < last->n; i++) {
+			if (last->bytes[i] == '"' || last->bytes[i] == '\\')
+				jout_putc(to, '\\');
+			jout_putc(to, (char)last->bytes[i]);
+		}
+		jout_append(to, "\"]", 2);
+		return;
+	case PATH_BOOL:
+		jout_append(to, last->index ? "[true]" : "[false]", last->index ? 6 : 7);
+		return;
+	case PATH_SIGNED:
+		jout_putc(to, '[');
+		jout_append(to, number, jout_format_i64(number, (int64_t)last->index));
+		break;
+	case PATH_PAIR:
+		jout_append(to, "[#", 2);
+		jout_append(to, number, jout_format_u64(number, last->index));
+		break;
+	default:
+		jout_putc(to, '[');
+		jout_append(to, number, jout_format_u64(number, last->index));
 	}
-	jout_putc(to, '[');
-	jout_append(to, number, jout_format_u64(number, last->index));
 	jout_putc(to, ']');
 }
 
@@ -277,9 +288,7 @@ size_t utf8_cut(const uint8_t *s, size_t n)
 	return 0;
 }
 
-static void decode_value(struct decoder *d, const struct place *p, uint32_t type);
-
-static void absent(struct decoder *d)
+void decode_absent(struct decoder *d)
 {
 	d->ops->absent(d, d->word, d->why);
 }
@@ -299,7 +308,7 @@ static void decode_integer(struct decoder *d, const struct place *p, const struc
 		d->ops->integer(d, v, is_signed);
 		return;
 	}
-	absent(d);
+	decode_absent(d);
 }
 
 static bool read_real(struct decoder *d, const struct place *p, uint64_t offset, uint32_t size, double *v_ret)
@@ -321,7 +330,7 @@ static void decode_real(struct decoder *d, const struct place *p, uint8_t kind)
 	double re, im;
 
 	if (!read_real(d, p, 0, size, &re)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (kind == GO_FLOAT32 || kind == GO_FLOAT64)
@@ -329,7 +338,7 @@ static void decode_real(struct decoder *d, const struct place *p, uint8_t kind)
 	else if (read_real(d, p, size, size, &im))
 		d->ops->complex(d, re, im, wide ? 64 : 32);
 	else
-		absent(d);
+		decode_absent(d);
 }
 
 static void decode_string(struct decoder *d, const struct place *p)
@@ -338,7 +347,7 @@ static void decode_string(struct decoder *d, const struct place *p)
 	uint64_t addr, len, n = 0;
 
 	if (!place_read(d, p, 8, 8, &len)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (!len) {
@@ -346,7 +355,7 @@ static void decode_string(struct decoder *d, const struct place *p)
 		return;
 	}
 	if (!place_read(d, p, 0, 8, &addr)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (len > LENGTH_MAX) {
@@ -368,7 +377,7 @@ static void decode_string(struct decoder *d, const struct place *p)
 }
 
 /* Does a value that is still being shown stand at that address, with that type? */
-static const struct followed *find_cycle(const struct decoder *d, uint64_t addr, uint32_t type)
+const struct followed *find_cycle(const struct decoder *d, uint64_t addr, uint32_t type)
 {
 	for (uint32_t i = 0; i < d->n_followed; i++)
 		if (d->followed[i].addr == addr && d->followed[i].type == type)
@@ -376,7 +385,7 @@ static const struct followed *find_cycle(const struct decoder *d, uint64_t addr,
 	return NULL;
 }
 
-static void follow(struct decoder *d, uint64_t addr, uint32_t type, uint32_t n_path)
+void decode_follow(struct decoder *d, uint64_t addr, uint32_t type, uint32_t n_path)
 {
 	d->followed[d->n_followed++] = (struct followed){ addr, type, n_path };
 }
@@ -397,35 +406,20 @@ static void decode_items(struct decoder *d, const struct place *p, uint32_t type
 	d->ops->list_end(d, shown, total);
 }
 
-static const struct go_type *type_at(const struct decoder *d, uint32_t type)
+const struct go_type *type_at(const struct decoder *d, uint32_t type)
 {
 	return type < d->plan->types.n ? &d->plan->types.v[type] : NULL;
 }
 
-/* The word for a kind that is not decoded, or NULL. */
-static const char *kind_not_decoded(uint8_t kind)
-{
-	switch (kind) {
-	case GO_CHAN:
-		return "chan";
-	case GO_FUNC:
-		return "func";
-	case GO_INTERFACE:
-		return "interface";
-	case GO_MAP:
-		return "map";
-	}
-	return NULL;
-}
-
 /* Is the type one whose make-up the plan does not hold, because nothing of it was to be read? */
-static bool is_left_out(const struct go_type *t)
+bool is_left_out(const struct go_type *t)
 {
 	switch (t->kind) {
 	case GO_ARRAY:
 	case GO_SLICE:
 	case GO_STRUCT:
 	case GO_POINTER:
+	case GO_MAP:
 		return !(t->flags & TYPE_COMPLETE);
 	}
 	return false;
@@ -441,7 +435,7 @@ static void decode_array(struct decoder *d, const struct place *p, const struct 
 		return;
 	}
 	if (place_is_absent(d, p, t->size)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (elem->size && p->mem) {
@@ -465,7 +459,7 @@ static void decode_slice(struct decoder *d, const struct place *p, const struct 
 		return;
 	}
 	if (!place_read(d, p, 8, 8, &len) || !place_read(d, p, 0, 8, &addr)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (!len) {
@@ -497,7 +491,7 @@ static void decode_slice(struct decoder *d, const struct place *p, const struct 
 	}
 	if (find_cycle(d, addr, t->elem))
 		shown = 0;
-	follow(d, addr, t->elem, d->n_path);
+	decode_follow(d, addr, t->elem, d->n_path);
 	decode_items(d, &items, t->elem, elem->size, shown, len);
 	d->n_followed = followed;
 }
@@ -505,7 +499,7 @@ static void decode_slice(struct decoder *d, const struct place *p, const struct 
 static void decode_struct(struct decoder *d, const struct place *p, const struct go_type *t)
 {
 	if (place_is_absent(d, p, t->size)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	d->ops->struct_begin(d);
@@ -543,26 +537,24 @@ static void decode_target(struct decoder *d, uint64_t addr, uint32_t type, const
 		pointer_ends(d, "cycle", d->scratch.failed ? "" : d->scratch.buf);
 		return;
 	}
-	if (!kind_not_decoded(t->kind)) {
-		char depth[JOUT_INT_MAX];
+	char depth[JOUT_INT_MAX];
 
-		depth[jout_format_u64(depth, d->hops)] = '\0';
-		if (d->hops >= d->limits.depth || is_left_out(t)) {
+	depth[jout_format_u64(depth, d->hops)] = '\0';
+	if (d->hops >= d->limits.depth || is_left_out(t)) {
+		pointer_ends(d, "depth", depth);
+		return;
+	}
+	if (t->size && !find_bytes(d->view, addr, &target.mem, &target.n_mem)) {
+		if (is_fault(d, addr))
+			pointer_ends(d, "unreadable", fault_why(d, addr));
+		else if (d->view->full)
+			pointer_ends(d, "unreadable", "record full");
+		else
 			pointer_ends(d, "depth", depth);
-			return;
-		}
-		if (t->size && !find_bytes(d->view, addr, &target.mem, &target.n_mem)) {
-			if (is_fault(d, addr))
-				pointer_ends(d, "unreadable", fault_why(d, addr));
-			else if (d->view->full)
-				pointer_ends(d, "unreadable", "record full");
-			else
-				pointer_ends(d, "depth", depth);
-			return;
-		}
+		return;
 	}
 	d->ops->pointer_to(d, t->kind == GO_STRUCT);
-	follow(d, addr, type, d->n_path);
+	decode_follow(d, addr, type, d->n_path);
 	path_push(d, (struct path_part){ .kind = PATH_DEREF });
 	d->hops++;
 	decode_value(d, &target, type);
@@ -578,7 +570,7 @@ static void decode_pointer(struct decoder *d, const struct place *p, const struc
 	uint64_t addr;
 
 	if (!place_read(d, p, 0, 8, &addr)) {
-		absent(d);
+		decode_absent(d);
 		return;
 	}
 	if (!addr) {
@@ -594,11 +586,65 @@ static void decode_pointer(struct decoder *d, const struct place *p, const struc
 		decode_target(d, addr, t->elem, elem);
 }
 
-static void decode_value(struct decoder *d, const struct place *p, uint32_t type)
+static void decode_kind(struct decoder *d, const struct place *p, uint32_t type, const struct go_type *t)
+{
+	uint8_t byte;
+
+	if (t->kind >= GO_INT && t->kind <= GO_UINTPTR) {
+		decode_integer(d, p, t);
+		return;
+	}
+	switch (t->kind) {
+	case GO_BOOL:
+		if (place_read(d, p, 0, 1, &byte))
+			d->ops->boolean(d, byte);
+		else
+			decode_absent(d);
+		break;
+	case GO_FLOAT32:
+	case GO_FLOAT64:
+	case GO_COMPLEX64:
+	case GO_COMPLEX128:
+		decode_real(d, p, t->kind);
+		break;
+	case GO_STRING:
+		decode_string(d, p);
+		break;
+	case GO_ARRAY:
+		decode_array(d, p, t);
+		break;
+	case GO_SLICE:
+		decode_slice(d, p, t);
+		break;
+	case GO_STRUCT:
+		decode_struct(d, p, t);
+		break;
+	case GO_POINTER:
+	case GO_UNSAFE_POINTER:
+		decode_pointer(d, p, t);
+		break;
+	case GO_CHAN:
+		decode_chan(d, p);
+		break;
+	case GO_FUNC:
+		decode_func(d, p);
+		break;
+	case GO_MAP:
+		decode_map(d, p, type, t);
+		break;
+	case GO_INTERFACE:
+		decode_interface(d, p, t);
+		break;
+	default:
+		d->ops->absent(d, "not decoded", "unknown type");
+	}
+}
+
+void decode_value(struct decoder *d, const struct place *p, uint32_t type)
 {
 	const struct go_type *t = type_at(d, type);
-	const char *kind;
-	uint8_t byte;
+	char text[VALUE_TEXT_MAX];
+	size_t n;
 
 	if (!t) {
 		d->ops->absent(d, "not decoded", "unknown type");
@@ -610,44 +656,16 @@ static void decode_value(struct decoder *d, const struct place *p, uint32_t type
 	}
 	d->values_left--;
 	d->nesting++;
-	kind = is_left_out(t) ? "its type was left out of the plan" : kind_not_decoded(t->kind);
-	if (kind) {
-		d->ops->absent(d, "not decoded", kind);
-	} else if (t->kind >= GO_INT && t->kind <= GO_UINTPTR) {
-		decode_integer(d, p, t);
+	if (is_left_out(t)) {
+		d->ops->absent(d, "not decoded", "its type was left out of the plan");
+	} else if (d->in_interface || !(n = value_text(d, p, type, text))) {
+		d->in_interface = false; /* an interface says the text itself */
+		decode_kind(d, p, type, t);
+	} else if (d->ops->texted_begin(d, text, n)) {
+		/* that was all */
 	} else {
-		switch (t->kind) {
-		case GO_BOOL:
-			if (place_read(d, p, 0, 1, &byte))
-				d->ops->boolean(d, byte);
-			else
-				absent(d);
-			break;
-		case GO_FLOAT32:
-		case GO_FLOAT64:
-		case GO_COMPLEX64:
-		case GO_COMPLEX128:
-			decode_real(d, p, t->kind);
-			break;
-		case GO_STRING:
-			decode_string(d, p);
-			break;
-		case GO_ARRAY:
-			decode_array(d, p, t);
-			break;
-		case GO_SLICE:
-			decode_slice(d, p, t);
-			break;
-		case GO_STRUCT:
-			decode_struct(d, p, t);
-			break;
-		case GO_POINTER:
-		case GO_UNSAFE_POINTER:
-			decode_pointer(d, p, t);
-			break;
-		default:
-			d->ops->absent(d, "not decoded", "unknown type");
-		}
+		decode_kind(d, p, type, t);
+		d->ops->texted_end(d, text, n);
 	}
 	d->nesting--;
 }
@@ -679,11 +697,15 @@ void decoder_deinit(struct decoder *d)
 	jout_deinit(&d->notes);
 	jout_deinit(&d->scratch);
 	jout_deinit(&d->last_path);
+	free(d->slots);
 }
 
 void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan,
-		   const struct plan_site *site)
+		   const struct plan_site *site, struct names *names)
 {
+	d->names = names;
+	d->in_interface = false;
+	d->n_slots = 0;
 	d->view = view;
 	d->plan = plan;
 	d->site = site;

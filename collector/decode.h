@@ -12,6 +12,8 @@
 /* Values inside values, and pointers or slices followed on one path. Go's own types nest a few levels; a list of slices that hold
  * themselves would nest without end. Bounds the recursion of decode_value(): 64 frames of some 300 bytes. */
 #define NESTING_MAX 64
+/* Chunks of one record: one a step, and of one for the type of an interface. */
+#define CHUNKS_MAX (STEPS_MAX + 2 * TURNS_MAX)
 /* Values of one record. The largest record (64 KiB) holds 64 Ki bytes; more can only come from chunks that refer to each other. */
 #define VALUES_MAX (1u << 16)
 /* No string or slice is longer: amd64 user addresses have 47 bits (56 with five-level paging, which Go does not use). */
@@ -28,19 +30,32 @@ struct record_view {
 	const struct record *head;
 	uint32_t n_chunks;
 	bool full; /* something was left out for want of room */
-	struct chunk_view chunks[STEPS_MAX];
+	struct chunk_view chunks[CHUNKS_MAX];
 };
 
 /* Look at `size` bytes as a record. False where they are too few for its head. Chunks that do not fit are cut. `data` is aligned to 8
  * and must outlive the view. */
 bool record_view_init(struct record_view *view, const void *data, size_t size);
 
-enum path_kind { PATH_NAME, PATH_FIELD, PATH_INDEX, PATH_DEREF };
+enum path_kind {
+	PATH_NAME,
+	PATH_FIELD,
+	PATH_INDEX,
+	PATH_DEREF,
+	PATH_ASSERT, /* name: the type that an interface holds */
+	/* keys of a map: */
+	PATH_STRING, /* bytes, n */
+	PATH_SIGNED, /* index, which holds an int64_t; unsigned keys are PATH_INDEX */
+	PATH_BOOL,   /* index */
+	PATH_PAIR,   /* index: of a key that is none of these, by its place among those shown */
+};
 
 struct path_part {
 	enum path_kind kind;
+	uint32_t n;
 	union {
 		const char *name;
+		const uint8_t *bytes;
 		uint64_t index;
 	};
 };
@@ -68,7 +83,29 @@ struct value_ops {
 	void (*pointer_to)(struct decoder *d, bool is_struct); /* before what it points to */
 	void (*pointer_end)(struct decoder *d, const char *word,
 			    const char *why); /* word NULL, or why it was not followed */
+	void (*chan)(struct decoder *d, uint64_t addr, uint64_t len, uint64_t cap);
+	/* name "": not known; captured: nothing is, else that is not known */
+	void (*func)(struct decoder *d, uint64_t addr, const char *name, bool captures);
+	/* as_object: the keys are strings, integers or bools, whole and unique */
+	void (*map_begin)(struct decoder *d, bool as_object, uint64_t shown, uint64_t total);
+	void (*map_key)(struct decoder *d,
+			bool as_object); /* before each key, which is a value; as_object: in its stead */
+	void (*map_value)(struct decoder *d, bool as_object); /* before its value */
+	void (*map_pair_end)(struct decoder *d, bool as_object);
+	void (*map_end)(struct decoder *d, bool as_object, uint64_t shown, uint64_t total);
+	/* What an interface holds; text: as people read it, "" where there is none. True: the value is not to be shown as well. */
+	bool (*interface_begin)(struct decoder *d, const char *type, const char *text, size_t n);
+	void (*interface_end)(struct decoder *d, const char *text, size_t n);
+	/* A value that people read otherwise: the same. */
+	bool (*texted_begin)(struct decoder *d, const char *text, size_t n);
+	void (*texted_end)(struct decoder *d, const char *text, size_t n);
+	/* Something to be said of the value in hand beside it. */
+	void (*remark)(struct decoder *d, const char *word, const char *why);
+	void (*bytes)(struct decoder *d, const uint8_t *s, size_t n); /* the remark that shows raw bytes */
 };
+
+struct names; /* names.h */
+struct map_slot;
 
 struct decode_limits {
 	uint32_t string_size, depth, elements;
@@ -88,8 +125,14 @@ struct decoder {
 	const struct record_view *view;
 	const struct plan *plan;
 	const struct plan_site *site;
+	struct names *names; /* NULL: nothing is known of run-time types and functions */
 	uint32_t values_left;
 	uint32_t nesting, hops;
+	bool in_interface; /* the value in hand is what an interface holds */
+
+	/* live slots of the maps around the value in hand, the innermost last */
+	struct map_slot *slots;
+	size_t n_slots, cap_slots;
 
 	uint32_t n_path;
 	struct path_part path[NESTING_MAX + 2]; /* the root, and one part for each value around the one in hand */
@@ -111,7 +154,7 @@ void decoder_init(struct decoder *d, const struct value_ops *ops, struct jout *o
 void decoder_deinit(struct decoder *d);
 
 void decoder_begin(struct decoder *d, const struct record_view *view, const struct plan *plan,
-		   const struct plan_site *site);
+		   const struct plan_site *site, struct names *names);
 
 /* The i-th value of the site (parameter or result). */
 void decode_site_value(struct decoder *d, uint32_t i);

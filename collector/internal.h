@@ -4,7 +4,8 @@
  *   ring.c       kernel buffers → queue                           attach.c  links
  *   queue.c      bytes from the drain thread to the writer        process.c processes seen, their start and end
  *   pairing.c    open calls                                       summary.c accounting
- *   decode.c     record + plan → values, given to text.c or json.c; output.c  the buffer in front of out_fd
+ *   decode*.c    record + plan → values, given to text.c or json.c; names.c, value_text.c, error_text.c: what people read
+ *   flat.c       the lists of steps that call_deep runs
  *
  * Sites and functions are numbered through all plans: a plan's site i is site first_site + i, its function i is first_fid + i. */
 #ifndef COLLECTOR_INTERNAL_H
@@ -18,9 +19,12 @@
 
 #define PLANS_MAX 64 /* binaries of one trace */
 
+struct names; /* names.h */
+
 struct collector_plan {
 	const struct plan *plan;
-	int fd; /* of the file; the caller's */
+	struct names *names; /* the writer's */
+	int fd;              /* of the file; the caller's */
 	uint32_t first_site, first_fid;
 	uint32_t binary_id; /* its index */
 };
@@ -35,6 +39,7 @@ struct site_ref {
 struct collector_maps { /* descriptors, -1 where there is none */
 	int sites, steps, counters, control, pids, telemetry, events;
 	int goids;
+	int flat, dispatch;         /* call_deep's steps and lists; -1 where no site needs them */
 	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
 	int scratch, blank;         /* perf output only */
 	int open_calls, durations;  /* MODE_HIST */

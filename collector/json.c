@@ -79,9 +79,21 @@ static void value_complex(struct decoder *d, double re, double im, int width)
 	jout_array_end(d->out);
 }
 
-static void value_string(struct decoder *d, const uint8_t *s, size_t n, uint64_t full)
+static void value_bytes(struct decoder *d, const uint8_t *s, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
+
+	remark_begin(d);
+	put_lit(&d->notes, "bytes: ");
+	for (size_t i = 0; i < n; i++) {
+		jout_putc(&d->notes, hex[s[i] >> 4]);
+		jout_putc(&d->notes, hex[s[i] & 15]);
+	}
+	remark_end(d);
+}
+
+static void value_string(struct decoder *d, const uint8_t *s, size_t n, uint64_t full)
+{
 	bool valid = jout_string_n(d->out, s, n);
 
 	if (n < full) {
@@ -91,15 +103,8 @@ static void value_string(struct decoder *d, const uint8_t *s, size_t n, uint64_t
 		put_lit(&d->notes, " bytes");
 		remark_end(d);
 	}
-	if (!valid) {
-		remark_begin(d);
-		put_lit(&d->notes, "bytes: ");
-		for (size_t i = 0; i < n; i++) {
-			jout_putc(&d->notes, hex[s[i] >> 4]);
-			jout_putc(&d->notes, hex[s[i] & 15]);
-		}
-		remark_end(d);
-	}
+	if (!valid)
+		value_bytes(d, s, n);
 }
 
 static void value_nil(struct decoder *d)
@@ -128,16 +133,20 @@ static void value_struct_end(struct decoder *d)
 	jout_object_end(d->out);
 }
 
+static void put_partial(struct decoder *d, uint64_t shown, uint64_t total)
+{
+	remark_begin(d);
+	put_lit(&d->notes, "partial: ");
+	put_u64(&d->notes, shown);
+	put_lit(&d->notes, " of ");
+	put_u64(&d->notes, total);
+	remark_end(d);
+}
+
 static void value_list_begin(struct decoder *d, uint64_t shown, uint64_t total)
 {
-	if (shown < total) {
-		remark_begin(d);
-		put_lit(&d->notes, "partial: ");
-		put_u64(&d->notes, shown);
-		put_lit(&d->notes, " of ");
-		put_u64(&d->notes, total);
-		remark_end(d);
-	}
+	if (shown < total)
+		put_partial(d, shown, total);
 	jout_array_begin(d->out);
 }
 
@@ -173,6 +182,126 @@ static void value_pointer_end(struct decoder *d, const char *word, const char *w
 		remark(d, word, why);
 }
 
+static void value_chan(struct decoder *d, uint64_t addr, uint64_t len, uint64_t cap)
+{
+	jout_object_begin(d->out);
+	jout_key_lit(d->out, "ptr");
+	jout_hex(d->out, addr);
+	jout_key_lit(d->out, "len");
+	jout_u64(d->out, len);
+	jout_key_lit(d->out, "cap");
+	jout_u64(d->out, cap);
+	jout_object_end(d->out);
+}
+
+static void value_func(struct decoder *d, uint64_t addr, const char *name, bool captures)
+{
+	jout_object_begin(d->out);
+	jout_key_lit(d->out, "ptr");
+	jout_hex(d->out, addr);
+	jout_key_lit(d->out, "func");
+	if (*name)
+		jout_string(d->out, name);
+	else
+		jout_null(d->out);
+	jout_key_lit(d->out, "captured");
+	if (captures) {
+		jout_null(d->out);
+		remark(d, "not decoded", "captured variables");
+	} else {
+		jout_object_begin(d->out);
+		jout_object_end(d->out);
+	}
+	jout_object_end(d->out);
+	if (!*name)
+		remark(d, "not decoded", "the name of the function");
+}
+
+static void value_map_begin(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
+{
+	if (shown < total)
+		put_partial(d, shown, total);
+	if (as_object)
+		jout_object_begin(d->out);
+	else
+		jout_array_begin(d->out);
+}
+
+static void value_map_end(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
+{
+	(void)shown;
+	(void)total;
+	if (as_object)
+		jout_object_end(d->out);
+	else
+		jout_array_end(d->out);
+}
+
+static void value_map_key(struct decoder *d, bool as_object)
+{
+	const struct path_part *part = &d->path[d->n_path - 1];
+	char number[JOUT_INT_MAX];
+
+	if (!as_object) {
+		jout_array_begin(d->out);
+		return;
+	}
+	switch (part->kind) {
+	case PATH_STRING:
+		jout_key_n(d->out, part->bytes, part->n);
+		return;
+	case PATH_BOOL:
+		jout_key(d->out, part->index ? "true" : "false");
+		return;
+	case PATH_SIGNED:
+		jout_key_n(d->out, number, jout_format_i64(number, (int64_t)part->index));
+		return;
+	default:
+		jout_key_n(d->out, number, jout_format_u64(number, part->index));
+	}
+}
+
+static void value_map_value(struct decoder *d, bool as_object)
+{
+	(void)d;
+	(void)as_object;
+}
+
+static void value_map_pair_end(struct decoder *d, bool as_object)
+{
+	if (!as_object)
+		jout_array_end(d->out);
+}
+
+static bool value_interface_begin(struct decoder *d, const char *type, const char *text, size_t n)
+{
+	(void)text;
+	(void)n;
+	jout_object_begin(d->out);
+	jout_key_lit(d->out, "type");
+	jout_string(d->out, type);
+	jout_key_lit(d->out, "value");
+	return false;
+}
+
+static void value_interface_end(struct decoder *d, const char *text, size_t n)
+{
+	if (n) {
+		jout_key_lit(d->out, "text");
+		jout_string_n(d->out, text, n);
+	}
+	jout_object_end(d->out);
+}
+
+static bool value_texted_begin(struct decoder *d, const char *text, size_t n)
+{
+	(void)text;
+	(void)n;
+	jout_object_begin(d->out);
+	jout_key_lit(d->out, "value");
+	return false;
+}
+
 static const struct value_ops json_values = {
 	.integer = value_integer,
 	.boolean = value_boolean,
@@ -190,6 +319,19 @@ static const struct value_ops json_values = {
 	.pointer_begin = value_pointer_begin,
 	.pointer_to = value_pointer_to,
 	.pointer_end = value_pointer_end,
+	.chan = value_chan,
+	.func = value_func,
+	.map_begin = value_map_begin,
+	.map_key = value_map_key,
+	.map_value = value_map_value,
+	.map_pair_end = value_map_pair_end,
+	.map_end = value_map_end,
+	.interface_begin = value_interface_begin,
+	.interface_end = value_interface_end,
+	.texted_begin = value_texted_begin,
+	.texted_end = value_interface_end,
+	.remark = remark,
+	.bytes = value_bytes,
 };
 
 /* ---- calls and returns ------------------------------------------------------------------------------------- */
@@ -224,7 +366,7 @@ static void put_event(struct format *f, const struct event *e)
 
 static void put_values(struct format *f, const struct site_ref *ref, const struct record_view *view, bool wanted)
 {
-	decoder_begin(&f->decoder, view, ref->plan->plan, ref->site);
+	decoder_begin(&f->decoder, view, ref->plan->plan, ref->site, ref->plan->names);
 	jout_putc(f->out, '{');
 	f->out->comma = false;
 	for (uint32_t i = 0; wanted && i < ref->site->n_values; i++) {
@@ -283,7 +425,7 @@ static void json_unwound(struct format *f, const struct event *e, const char *ho
 	put_lit(f->out, ",\"duration_ns\":null,\"unwound\":\"");
 	jout_append(f->out, how, strlen(how));
 	put_lit(f->out, "\"");
-	decoder_begin(&f->decoder, NULL, NULL, NULL);
+	decoder_begin(&f->decoder, NULL, NULL, NULL, NULL);
 	put_notes(f, e);
 }
 

@@ -14,6 +14,7 @@
 
 #include "btf.h"
 #include "doctor.h"
+#include "flat.h"
 #include "mappings.h"
 
 #define BLOB_MAGIC "GSPROG1"
@@ -24,7 +25,10 @@
 #define CPUS_MAX 8192 /* CONFIG_NR_CPUS of the largest kernels */
 #define SCRATCH_THREADS                                                                                                \
 	16384 /* threads that are in a probe at once, with room: a mistaken eviction would mix two records */
-#define DATA_LIMIT 32768u     /* bytes of data of one record; a plan that may need more says what was left out */
+#define DATA_LIMIT 32768u /* bytes of data of one record; a plan that may need more says what was left out */
+/* Bytes of data of a record whose site leads to lists: what those read is not known beforehand. */
+#define DEEP_DATA 8192u
+#define DEEP_CHUNK 4096u /* bytes that a step of such a list reads at most */
 #define LOG_SIZE (16u << 20)  /* before Linux 6.4 the beginning of a longer log is kept, not the reason at its end */
 #define OPEN_CALLS_MAX 131072 /* MODE_HIST; of more the oldest are forgotten, and their returns counted as unpaired */
 #define DURATIONS_MAX 65536   /* classes of all functions together */
@@ -32,9 +36,9 @@
 #define CALLERS_MAX 65536     /* distinct ways to a function */
 
 static const char *const variant_names[PROGRAM_VARIANTS] = {
-	[PROGRAM_REGS] = "call_regs",        [PROGRAM_FEW] = "call_few",    [PROGRAM_MANY] = "call_many",
-	[PROGRAM_GOEXIT] = "goroutine_exit", [PROGRAM_COUNT] = "count_hit", [PROGRAM_HIST] = "hist_hit",
-	[PROGRAM_STACK] = "stack_hit",
+	[PROGRAM_REGS] = "call_regs", [PROGRAM_FEW] = "call_few",          [PROGRAM_MANY] = "call_many",
+	[PROGRAM_DEEP] = "call_deep", [PROGRAM_GOEXIT] = "goroutine_exit", [PROGRAM_COUNT] = "count_hit",
+	[PROGRAM_HIST] = "hist_hit",  [PROGRAM_STACK] = "stack_hit",
 };
 
 long bpf_call(int cmd, void *attr, size_t size)
@@ -54,6 +58,8 @@ enum program_variant site_variant(const struct collector *c, const struct plan_s
 	case MODE_TRACE:
 		break;
 	}
+	if (site->deep)
+		return PROGRAM_DEEP;
 	return site->n_steps == 0 ? PROGRAM_REGS : site->n_steps <= FEW_STEPS ? PROGRAM_FEW : PROGRAM_MANY;
 }
 
@@ -74,7 +80,16 @@ static struct err *loader_get(struct collector *c, struct loader **ret)
 
 static uint32_t step_bytes(const struct step *s)
 {
-	return s->op == STEP_COUNTED ? s->max : s->len;
+	switch (s->op) {
+	case STEP_COUNTED:
+	case STEP_SHIFTED:
+		return s->max;
+	case STEP_EACH:
+		return 0;
+	case STEP_DISPATCH:
+		return 8;
+	}
+	return s->len;
 }
 
 /* Few distinct sizes, so that few programs are ever compiled: multiples of 64, from 512 on powers of two. */
@@ -116,12 +131,28 @@ static void measure(struct collector *c, struct loader *l)
 			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
 		}
 		l->programs[site_variant(c, site)].n_sites++;
-		if (site->n_steps > FEW_STEPS)
+		if (site->n_steps > FEW_STEPS || site->deep)
 			while (steps < site->n_steps)
 				steps *= 2;
 	}
-	for (uint32_t i = 0; i < c->n_plans; i++)
-		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c, c->plans[i].plan);
+	for (uint32_t i = 0; i < c->n_plans; i++) {
+		const struct plan *plan = c->plans[i].plan;
+
+		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c, plan);
+		for (size_t k = 0; k < plan->n_lists && l->programs[PROGRAM_DEEP].n_sites; k++) {
+			const struct plan_list *list = &plan->lists[k];
+
+			while (steps < list->n_steps)
+				steps *= 2;
+			for (uint32_t s = 0; s < list->n_steps; s++) {
+				uint32_t bytes = step_bytes(&plan->steps[list->first_step + s]);
+				if (bytes > chunk)
+					chunk = bytes > DEEP_CHUNK ? DEEP_CHUNK : bytes;
+			}
+		}
+	}
+	if (l->programs[PROGRAM_DEEP].n_sites && last < DEEP_DATA)
+		last = DEEP_DATA;
 	l->data_max = size_class(last);
 	l->chunk_max = size_class(chunk);
 	l->steps_list = steps > STEPS_MAX ? STEPS_MAX : steps;
@@ -170,7 +201,8 @@ static bool is_off(const char *variable)
  * Sleepable programs bring in pages that are not resident. They may use no perf buffer, and only those that follow pointers need it. */
 static void choose_features(struct collector *c, struct loader *l)
 {
-	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites;
+	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites ||
+		       l->programs[PROGRAM_DEEP].n_sites;
 
 	l->perform_ret = has_returns(c) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
 	l->sleepable = follows && c->buffer == BUFFER_RING && !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
@@ -198,13 +230,14 @@ const char *collector_cflags(struct collector *c)
 				 l->perform_ret ? " -DPERFORM_RET" : "");
 			return l->cflags;
 		}
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s",
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s",
 			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
 			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
 			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
-			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY");
+			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY",
+			 l->programs[PROGRAM_DEEP].n_sites ? "" : " -DWITHOUT_DEEP");
 	}
 	return l->cflags;
 }
@@ -242,6 +275,8 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 	struct err *err;
 
 	record = (record + 7) & ~7u;
+	if (l->programs[PROGRAM_DEEP].n_sites)
+		record += DEEP_STATE;
 	err = make_map(&m->control, BPF_MAP_TYPE_ARRAY, "control", 4, sizeof(struct control), 1);
 	if (!err)
 		err = make_map(&m->sites, BPF_MAP_TYPE_ARRAY, "sites", 4, sizeof(struct site), c->n_sites);
@@ -257,6 +292,15 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 			       TELEMETRY_MAX);
 	if (!err)
 		err = make_map(&m->goids, BPF_MAP_TYPE_PERCPU_ARRAY, "goids", 4, sizeof(struct kept_goid), 1);
+	if (!err && l->programs[PROGRAM_DEEP].n_sites) {
+		uint32_t n_flat = 0, n_dispatch = 0;
+
+		flat_count(c, &n_flat, &n_dispatch);
+		err = make_map(&m->flat, BPF_MAP_TYPE_ARRAY, "flat", 4, sizeof(struct step), n_flat);
+		if (!err)
+			err = make_map(&m->dispatch, BPF_MAP_TYPE_HASH, "dispatch", sizeof(struct dispatch_key),
+				       sizeof(struct dispatch_list), n_dispatch);
+	}
 	if (!err)
 		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
 	if (!err && l->guard_sleepable)
@@ -297,6 +341,7 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "pids", c->maps.pids },       { "telemetry", c->maps.telemetry },
 		  { "events", c->maps.events },   { "scratch", c->maps.scratch },
 		  { "blank", c->maps.blank },     { "goids", c->maps.goids },
+		  { "flat", c->maps.flat },       { "dispatch", c->maps.dispatch },
 		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep },
 		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
 		  { "callers", c->maps.callers }, { "durations", c->maps.durations } };
@@ -307,14 +352,14 @@ static int map_by_name(const struct collector *c, const char *name)
 	return -1;
 }
 
-static struct err *put(int fd, const char *map, uint32_t key, void *value)
+struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
 {
-	if (bpf_update_elem(fd, &key, value, BPF_ANY))
+	if (bpf_update_elem(fd, &key, (void *)value, BPF_ANY))
 		return err_create(ERR_KERNEL, "map '%s', entry %u: %s", map, key, strerror(errno));
 	return NULL;
 }
 
-static struct err *fill_maps(struct collector *c, struct loader *l)
+static struct err *fill_sites(struct collector *c, struct loader *l, struct flat *flat)
 {
 	struct step *list _cleanup_free_ = calloc(l->steps_list, sizeof(*list));
 	uint32_t lists = 0;
@@ -327,7 +372,8 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 		const struct plan *plan = c->site_refs[i].plan->plan;
 		const struct plan_binary *bin = &plan->binary;
 		bool has_g = bin->has_g && (s->g_source != G_TLS || (bin->tls_offset && l->control.fsbase_off));
-		struct site site = { .fid = c->site_refs[i].fid,
+		struct site site = { .addr = s->addr,
+				     .fid = c->site_refs[i].fid,
 				     .n_steps = s->n_steps,
 				     .kind = s->kind,
 				     .flags = s->flags,
@@ -341,16 +387,30 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 		if (keeps_goids(c, plan))
 			site.flags |= SITE_KEEP_GOID;
 
-		if (s->n_steps) {
+		if (s->deep) {
+			site.steps = flat->next;
+			err = flat_put(c, flat, c->site_refs[i].plan->binary_id, s->first_step, s->n_steps);
+		} else if (s->n_steps) {
 			memset(list, 0, l->steps_list * sizeof(*list));
 			memcpy(list, plan->steps + s->first_step, s->n_steps * sizeof(*list));
 			site.steps = lists;
-			err = put(c->maps.steps, "steps", lists++, list);
+			err = map_put(c->maps.steps, "steps", lists++, list);
 		}
 		if (!err)
-			err = put(c->maps.sites, "sites", i, &site);
+			err = map_put(c->maps.sites, "sites", i, &site);
 	}
-	return err ? err : put(c->maps.control, "control", 0, &l->control);
+	return err ? err : map_put(c->maps.control, "control", 0, &l->control);
+}
+
+static struct err *fill_maps(struct collector *c, struct loader *l)
+{
+	struct flat flat = { 0 };
+	struct err *err = flat_fill_lists(c, &flat);
+
+	if (!err)
+		err = fill_sites(c, l, &flat);
+	flat_deinit(&flat);
+	return err;
 }
 
 /* ---- programs ------------------------------------------------------------------------------------------------ */
@@ -467,7 +527,7 @@ int program_load(struct collector *c, enum program_variant variant, uint32_t att
 	attr.insns = (uintptr_t)p->insns;
 	attr.license = (uintptr_t) "Dual BSD/GPL";
 	attr.expected_attach_type = attach_type;
-	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY))
+	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY || variant == PROGRAM_DEEP))
 		attr.prog_flags = BPF_F_SLEEPABLE;
 	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
 	if (log) {
@@ -631,7 +691,8 @@ void collector_loader_destroy(struct collector *c)
 	int *fds[] = { &c->maps.sites,  &c->maps.steps,     &c->maps.counters,   &c->maps.control,
 		       &c->maps.pids,   &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
 		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
-		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations };
+		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
+		       &c->maps.flat,   &c->maps.dispatch };
 
 	collector_detach(c);
 	c->fault_why = NULL;
@@ -701,6 +762,8 @@ static const char *file_name(uint16_t file)
 		return "goroutine.h";
 	case BPF_FILE_AGGREGATE:
 		return "aggregate.bpf.c";
+	case BPF_FILE_DEEP:
+		return "deep.h";
 	}
 	return "other";
 }

@@ -2,7 +2,7 @@
 /* What the compiler's child process hands over, and what loading keeps of it.
  *
  * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * call_few, call_many, call_deep, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
  * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
@@ -13,6 +13,7 @@ enum program_variant {
 	PROGRAM_REGS,
 	PROGRAM_FEW,
 	PROGRAM_MANY,
+	PROGRAM_DEEP,
 	PROGRAM_GOEXIT,
 	PROGRAM_COUNT,
 	PROGRAM_HIST,

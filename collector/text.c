@@ -250,6 +250,115 @@ static void value_pointer_end(struct decoder *d, const char *word, const char *w
 	put_absent(d, word, why);
 }
 
+static void value_chan(struct decoder *d, uint64_t addr, uint64_t len, uint64_t cap)
+{
+	put_lit(d->out, "chan(len=");
+	put_u64(d->out, len);
+	put_lit(d->out, ", cap=");
+	put_u64(d->out, cap);
+	put_lit(d->out, ") ");
+	put_hex(d->out, addr);
+}
+
+static void value_func(struct decoder *d, uint64_t addr, const char *name, bool captures)
+{
+	(void)captures;
+	put_lit(d->out, "func ");
+	if (*name)
+		put_name(d->out, name);
+	else
+		put_hex(d->out, addr);
+}
+
+static void value_map_begin(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
+{
+	(void)as_object;
+	(void)shown;
+	(void)total;
+	put_lit(d->out, "map");
+	put_open(d->out, '[');
+}
+
+static void value_map_key(struct decoder *d, bool as_object)
+{
+	const struct path_part *part = &d->path[d->n_path - 1];
+
+	put_separator(d->out);
+	if (!as_object)
+		return;
+	if (part->kind == PATH_STRING)
+		value_string(d, part->bytes, part->n, part->n);
+	else if (part->kind == PATH_BOOL)
+		value_boolean(d, part->index);
+	else
+		value_integer(d, part->index, part->kind == PATH_SIGNED);
+}
+
+static void value_map_value(struct decoder *d, bool as_object)
+{
+	(void)as_object;
+	put_lit(d->out, ": ");
+}
+
+static void value_map_pair_end(struct decoder *d, bool as_object)
+{
+	(void)as_object;
+	d->out->comma = true;
+}
+
+static void value_map_end(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
+{
+	(void)as_object;
+	value_list_end(d, shown, total);
+}
+
+/* *errors.errorString("…"), main.T{…}: where there is a text, nothing else is shown. */
+static bool value_interface_begin(struct decoder *d, const char *type, const char *text, size_t n)
+{
+	put_name(d->out, type);
+	jout_putc(d->out, '(');
+	if (!n)
+		return false;
+	jout_putc(d->out, '"');
+	put_escaped(d->out, (const uint8_t *)text, n, true);
+	jout_putc(d->out, '"');
+	return true;
+}
+
+static void value_interface_end(struct decoder *d, const char *text, size_t n)
+{
+	(void)text;
+	(void)n;
+	put_close(d->out, ')');
+}
+
+static bool value_texted_begin(struct decoder *d, const char *text, size_t n)
+{
+	put_escaped(d->out, (const uint8_t *)text, n, false);
+	return true;
+}
+
+static void value_texted_end(struct decoder *d, const char *text, size_t n)
+{
+	(void)d;
+	(void)text;
+	(void)n;
+}
+
+static void value_remark(struct decoder *d, const char *word, const char *why)
+{
+	put_absent(d, word, why);
+	jout_putc(d->out, ' ');
+}
+
+/* What was read of a value that cannot be shown is for programs. */
+static void value_bytes(struct decoder *d, const uint8_t *s, size_t n)
+{
+	(void)d;
+	(void)s;
+	(void)n;
+}
+
 static const struct value_ops text_values = {
 	.integer = value_integer,
 	.boolean = value_boolean,
@@ -267,6 +376,19 @@ static const struct value_ops text_values = {
 	.pointer_begin = value_pointer_begin,
 	.pointer_to = value_pointer_to,
 	.pointer_end = value_pointer_end,
+	.chan = value_chan,
+	.func = value_func,
+	.map_begin = value_map_begin,
+	.map_key = value_map_key,
+	.map_value = value_map_value,
+	.map_pair_end = value_map_pair_end,
+	.map_end = value_map_end,
+	.interface_begin = value_interface_begin,
+	.interface_end = value_interface_end,
+	.texted_begin = value_texted_begin,
+	.texted_end = value_texted_end,
+	.remark = value_remark,
+	.bytes = value_bytes,
 };
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
@@ -380,7 +502,7 @@ static void put_event(struct format *f, const struct event *e)
 
 static void put_values(struct format *f, const struct site_ref *ref, const struct record_view *view, bool wanted)
 {
-	decoder_begin(&f->decoder, view, ref->plan->plan, ref->site);
+	decoder_begin(&f->decoder, view, ref->plan->plan, ref->site, ref->plan->names);
 	f->decoder.pointer = 0;
 	/* A function whose types are not known takes more than nothing. */
 	wanted = wanted && f->c->functions[ref->fid]->has_types;

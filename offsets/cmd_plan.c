@@ -106,11 +106,11 @@ struct err *command_sites(struct program *program, int argc, char **argv, struct
 
 static void write_location(struct jout *out, const location_t *l)
 {
-	static const char *const kinds[] = { "none", "register", "stack", "chunk", "sp" };
+	static const char *const kinds[] = { "none", "register", "stack", "chunk", "sp", "item", "data" };
 
 	jout_object_begin(out);
 	jout_key(out, "kind");
-	jout_string(out, l->kind < 5 ? kinds[l->kind] : "?");
+	jout_string(out, l->kind < 7 ? kinds[l->kind] : "?");
 	jout_key(out, "index");
 	jout_u64(out, l->index);
 	jout_key(out, "offset");
@@ -164,6 +164,60 @@ static void write_value(struct jout *out, const struct plan *p, const struct pla
 	jout_object_end(out);
 }
 
+static void write_steps(struct jout *out, const struct plan *p, uint32_t first, uint32_t n)
+{
+	static const char *const ops[] = { "end", "read", "counted", "unless", "shifted", "each", "dispatch" };
+
+	jout_key(out, "steps");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct step *st = &p->steps[first + i];
+		jout_object_begin(out);
+		jout_key(out, "op");
+		jout_string(out, st->op <= STEP_DISPATCH ? ops[st->op] : "?");
+		jout_key(out, "len");
+		jout_u64(out, st->len);
+		jout_key(out, "max");
+		jout_u64(out, st->max);
+		jout_key(out, st->op == STEP_EACH ? "list" : "off");
+		jout_i64(out, st->off);
+		jout_key(out, "ptr");
+		write_location(out, &st->src.ptr);
+		if (st->op != STEP_READ && st->op != STEP_EACH) {
+			jout_key(out, st->op == STEP_DISPATCH ? "data" : "count");
+			write_location(out, &st->src.len);
+		}
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+}
+
+/* What the steps of sites lead to. */
+static void write_lists(struct jout *out, const struct plan *p)
+{
+	jout_key(out, "lists");
+	jout_array_begin(out);
+	for (size_t i = 0; i < p->n_lists; i++) {
+		jout_object_begin(out);
+		write_steps(out, p, p->lists[i].first_step, p->lists[i].n_steps);
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_key(out, "interfaces");
+	jout_array_begin(out);
+	for (size_t i = 0; i < p->n_dispatches; i++) {
+		jout_object_begin(out);
+		jout_key(out, "type");
+		jout_hex(out, p->dispatches[i].type);
+		jout_key(out, "hops");
+		jout_u64(out, p->dispatches[i].group);
+		jout_key(out, "list");
+		jout_u64(out, p->dispatches[i].list);
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+}
+
 static void write_plan_site(struct jout *out, const struct plan *p, const struct plan_site *s)
 {
 	static const char *const sources[] = { "r14", "rcx", "tls" };
@@ -192,28 +246,7 @@ static void write_plan_site(struct jout *out, const struct plan *p, const struct
 	for (uint32_t i = 0; i < s->n_values; i++)
 		write_value(out, p, &p->values[s->first_value + i]);
 	jout_array_end(out);
-	jout_key(out, "steps");
-	jout_array_begin(out);
-	for (uint32_t i = 0; i < s->n_steps; i++) {
-		const struct step *st = &p->steps[s->first_step + i];
-		jout_object_begin(out);
-		jout_key(out, "op");
-		jout_string(out, st->op == STEP_COUNTED ? "counted" : "read");
-		jout_key(out, "len");
-		jout_u64(out, st->len);
-		jout_key(out, "max");
-		jout_u64(out, st->max);
-		jout_key(out, "off");
-		jout_i64(out, st->off);
-		jout_key(out, "ptr");
-		write_location(out, &st->src.ptr);
-		if (st->op == STEP_COUNTED) {
-			jout_key(out, "count");
-			write_location(out, &st->src.len);
-		}
-		jout_object_end(out);
-	}
-	jout_array_end(out);
+	write_steps(out, p, s->first_step, s->n_steps);
 	jout_object_end(out);
 }
 
@@ -297,6 +330,7 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 	for (size_t i = 0; i < plan->n_funcs; i++)
 		write_plan_func(out, plan, &plan->funcs[i]);
 	jout_array_end(out);
+	write_lists(out, plan);
 	jout_object_end(out);
 	plan_destroy(plan);
 	return NULL;

@@ -88,6 +88,19 @@ struct err *dwarf_info_cfa(struct dwarf_info *dw, uint64_t pc, int *reg_ret, int
 /* The type of that name ("net/http.Request", "*main.T", "map[string]int"): its index in `types`. ERR_NOTFOUND. */
 struct err *dwarf_info_type(struct dwarf_info *dw, const char *name, struct type_table *types, uint32_t *type_ret);
 
+/* A type that the run-time system describes. */
+struct dwarf_rtype {
+	uint64_t runtime_type; /* DW_AT_go_runtime_type: offset from runtime.types */
+	uint64_t die;
+	const char *name; /* owned by dw */
+};
+
+/* All of them, sorted by runtime_type, each once. *ret is to be freed. */
+struct err *dwarf_info_runtime_types(struct dwarf_info *dw, struct dwarf_rtype **ret, size_t *n_ret);
+
+/* The type at a DIE: its index in `types`, not completed. */
+struct err *dwarf_info_type_at(struct dwarf_info *dw, uint64_t die, struct type_table *types, uint32_t *type_ret);
+
 /* Fill in elem, key, fields, count, align of one entry, and of what it holds by value (not behind pointers). Idempotent.
  * ERR_MALFORMED for a type that contains itself by value or is nested deeper than a named limit. */
 struct err *dwarf_info_complete(struct dwarf_info *dw, struct type_table *types, uint32_t type);

@@ -534,6 +534,21 @@ static struct err *complete_reference(struct dwarf_info *dw, struct type_table *
 	return NULL;
 }
 
+/* The fields of the header that a map points to. Without them the map is shown by its address. */
+static struct err *map_header(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w)
+{
+	struct walk header;
+	Dwarf_Die die;
+	struct err *err;
+
+	if (w->layout_tag != DW_TAG_pointer_type || !w->layout_attrs.type.code)
+		return NULL;
+	if (!dwarf_formref_die(&w->layout_attrs.type, &die))
+		return dwarf_malformed(dw, w->canonical, "DW_AT_type");
+	err = walk_type(dw, dwarf_dieoffset(&die), &header);
+	return err || header.layout_tag != DW_TAG_structure_type ? err : fields_of(dw, types, index, &header);
+}
+
 /* A slice without DW_AT_go_elem: its first word is a pointer to the elements. */
 static void slice_elem(struct dwarf_info *dw, struct type_table *types, uint32_t index)
 {
@@ -577,9 +592,11 @@ static struct err *complete_kind(struct dwarf_info *dw, struct type_table *types
 		if (!err)
 			slice_elem(dw, types, index);
 		return err;
+	case GO_MAP:
+		err = complete_reference(dw, types, index, &w);
+		return err ? err : map_header(dw, types, index, &w);
 	case GO_POINTER:
 	case GO_CHAN:
-	case GO_MAP:
 		return complete_reference(dw, types, index, &w);
 	}
 	return NULL;

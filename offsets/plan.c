@@ -623,6 +623,8 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 		err = plan_read_binary(&b);
 	for (size_t i = 0; i < n && !err; i++)
 		err = plan_function(&b, funcs[i]);
+	plan_lists_destroy(b.lists);
+	plan_interfaces_destroy(b.interfaces);
 	if (err) {
 		plan_destroy(b.plan);
 		return err;

@@ -38,6 +38,35 @@ struct plan_value {
 	uint32_t first_piece, n_pieces;
 };
 
+/* A list of steps that a site's own steps lead to: run for each item (STEP_EACH) or for an interface's type (STEP_DISPATCH). */
+struct plan_list {
+	uint32_t first_step, n_steps;
+};
+
+/* What to run for a run-time type in an interface: key and value of the map `dispatch`. */
+struct plan_dispatch {
+	uint64_t type;  /* link address of the run-time type; 0: of any type that is not listed */
+	uint32_t group; /* STEP_DISPATCH.max */
+	uint32_t list;
+};
+
+/* Where the parts of a map are: offsets and sizes in bytes (runtime/map.go up to Go 1.23, internal/runtime/maps from 1.24). */
+struct plan_map {
+	uint8_t swiss;                       /* the newer kind */
+	uint8_t key_indirect, elem_indirect; /* a slot holds a pointer to it */
+	uint32_t key, elem;                  /* types */
+	uint32_t header_size;
+	uint32_t count;                                /* in the header: entries (8 bytes) */
+	uint32_t flags, shift, buckets, old_buckets;   /* of the older kind, in the header */
+	uint32_t writing, dir, dir_len;                /* of the newer kind, in the header */
+	uint32_t table_size, table_groups, table_mask; /* a table: the pointer to its groups, their number − 1 */
+	uint32_t group_size;                           /* bytes of a bucket or group of 8 slots */
+	uint32_t control;                              /* 8 bytes, one for each slot */
+	uint32_t keys, key_stride, elems, elem_stride;
+	uint32_t overflow; /* of the older kind: the pointer to the next bucket */
+};
+#define MAP_SLOTS 8
+
 struct plan_site {
 	uint64_t addr;     /* link address */
 	uint64_t file_off; /* what the kernel wants */
@@ -45,6 +74,7 @@ struct plan_site {
 	uint8_t flags;     /* enum site_flags */
 	uint8_t g_source;  /* enum g_source */
 	uint8_t emulated;  /* the kernel emulates the instruction: the cheap class */
+	uint8_t deep;      /* its steps lead to lists: for the program call_deep */
 	uint32_t insn;     /* string: "push", "jbe", "call", "ret" … */
 	uint32_t first_step, n_steps;
 	uint32_t first_value, n_values; /* parameters at an entry, results at a return */
@@ -86,6 +116,8 @@ struct plan_binary {
 		debug_file; /* string: the separate file that the debug information is from; "" where it is the binary's own */
 	struct file_id debug_id;
 	int32_t tls_offset;
+	uint16_t chan_len_off, chan_cap_off; /* in runtime.hchan; 0, 0: not known */
+	uint64_t types_base;                 /* link address of the run-time system's types; 0: not known */
 	uint64_t
 		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
 };
@@ -93,7 +125,10 @@ struct plan_binary {
 struct plan {
 	struct type_table types; /* its strings are the plan's strings */
 	struct plan_binary binary;
-	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings;
+	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps;
+	struct plan_list *lists;
+	struct plan_dispatch *dispatches;
+	struct plan_map *maps;
 	struct plan_func *funcs;
 	struct plan_site *sites;
 	struct plan_value *values;

@@ -88,6 +88,36 @@ static bool may_lack_dwarf(const struct plan_options *o)
 	return (!o->args && !o->results) || o->optional || o->raw_words;
 }
 
+/* What values need of the run-time system: the layout of a channel, the start of the type descriptions. Without them: said by 0. */
+static struct err *read_layouts(struct plan_builder *b, struct dwarf_info *dw)
+{
+	struct plan_binary *bin = &b->plan->binary;
+	const struct program *p = b->program;
+	uint64_t len = 0, cap = 0, size;
+	struct err *err;
+
+	err = dwarf_info_field_offset(dw, "runtime.hchan", "qcount", &len);
+	if (!err)
+		err = dwarf_info_field_offset(dw, "runtime.hchan", "dataqsiz", &cap);
+	if (!err && len <= UINT8_MAX && cap <= UINT8_MAX) {
+		bin->chan_len_off = len;
+		bin->chan_cap_off = cap;
+	}
+	if (err && err->code == ERR_NOMEM)
+		return err;
+	err_destroy(err);
+	err = elf_file_symbol(p->elf, "runtime.types", &bin->types_base, &size);
+	if (err && err->code != ERR_NOMEM && p->debug) {
+		err_destroy(err);
+		err = elf_file_symbol(p->debug, "runtime.types", &bin->types_base, &size);
+	}
+	if (err && err->code != ERR_NOMEM) {
+		err_destroy(err);
+		err = NULL;
+	}
+	return err;
+}
+
 struct err *plan_read_binary(struct plan_builder *b)
 {
 	struct program *p = b->program;
@@ -127,7 +157,9 @@ struct err *plan_read_binary(struct plan_builder *b)
 	if (err)
 		return err;
 	bin->has_dwarf = 1;
-	if (b->options->args || b->options->results)
+	if (b->options->args || b->options->results) {
 		b->dwarf = dw;
-	return read_runtime(b, dw);
+		err = read_layouts(b, dw);
+	}
+	return err ? err : read_runtime(b, dw);
 }

@@ -15,8 +15,14 @@ struct plan_builder {
 	struct plan *plan;
 	struct func_abi abi; /* of the function that is being planned */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
-	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings;
+	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
+		cap_dispatches, cap_maps;
+	struct plan_lists *lists;           /* plan_follow.c */
+	struct plan_interfaces *interfaces; /* plan_interfaces.c */
 };
+
+void plan_lists_destroy(struct plan_lists *lists);
+void plan_interfaces_destroy(struct plan_interfaces *interfaces);
 
 struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item);
 

@@ -11,9 +11,9 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 4
+#define PLAN_FORMAT 5
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
-#define ARRAYS 10
+#define ARRAYS 13
 
 struct plan_head {
 	char magic[8];
@@ -43,6 +43,9 @@ static void list_arrays(struct plan *p, struct array a[ARRAYS])
 	a[i++] = (struct array){ (void **)&p->steps, &p->n_steps, sizeof(*p->steps) };
 	a[i++] = (struct array){ (void **)&p->vars, &p->n_vars, sizeof(*p->vars) };
 	a[i++] = (struct array){ (void **)&p->warnings, &p->n_warnings, sizeof(*p->warnings) };
+	a[i++] = (struct array){ (void **)&p->lists, &p->n_lists, sizeof(*p->lists) };
+	a[i++] = (struct array){ (void **)&p->dispatches, &p->n_dispatches, sizeof(*p->dispatches) };
+	a[i++] = (struct array){ (void **)&p->maps, &p->n_maps, sizeof(*p->maps) };
 }
 
 static void make_head(struct plan_head *h, const struct array a[ARRAYS])
@@ -198,7 +201,7 @@ static const char *check_types(const struct plan *p)
 		const struct go_type *t = &p->types.v[i];
 		if (!string_ok(p, t->name) || t->kind > GO_UNSAFE_POINTER ||
 		    (t->elem != TYPE_NONE && !type_ok(p, t->elem)) || (t->key != TYPE_NONE && !type_ok(p, t->key)) ||
-		    !range_ok(t->first_field, t->n_fields, p->types.n_fields))
+		    !range_ok(t->first_field, t->n_fields, p->types.n_fields) || t->map > p->n_maps)
 			return "a type";
 	}
 	for (size_t i = 0; i < p->types.n_fields; i++)
@@ -213,7 +216,10 @@ static bool location_ok(const location_t *l, uint32_t step)
 	case LOC_NONE:
 	case LOC_STACK:
 	case LOC_SP:
+	case LOC_DATA:
 		return true;
+	case LOC_ITEM:
+		return l->offset >= 0;
 	case LOC_REGISTER:
 		return l->index < RECORD_REGS;
 	case LOC_CHUNK:
@@ -222,17 +228,60 @@ static bool location_ok(const location_t *l, uint32_t step)
 	return false;
 }
 
+/* The programs check every place that they read; what is checked here is what the loader takes apart. */
+static const char *check_steps(const struct plan *p, uint32_t first, uint32_t n, bool deep)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct step *st = &p->steps[first + i];
+		if (st->op < STEP_READ || st->op > (deep ? STEP_DISPATCH : STEP_COUNTED) ||
+		    !location_ok(&st->src.ptr, i) || !location_ok(&st->src.len, i) ||
+		    (st->op == STEP_EACH && (st->off < 0 || (uint32_t)st->off >= p->n_lists)))
+			return "a step";
+	}
+	return NULL;
+}
+
+static bool map_ok(const struct plan *p, const struct plan_map *m)
+{
+	const uint64_t group = m->group_size;
+	const uint32_t header[] = { m->count,       m->flags,   m->shift, m->buckets,
+				    m->old_buckets, m->writing, m->dir,   m->dir_len };
+
+	for (size_t i = 0; i < sizeof(header) / sizeof(*header); i++)
+		if (!range_ok(header[i], 8, m->header_size))
+			return false;
+	return type_ok(p, m->key) && type_ok(p, m->elem) && range_ok(m->control, MAP_SLOTS, group) &&
+	       m->keys + MAP_SLOTS * (uint64_t)m->key_stride <= group + m->key_stride &&
+	       m->elems + MAP_SLOTS * (uint64_t)m->elem_stride <= group + m->elem_stride &&
+	       (m->swiss ? range_ok(m->table_groups, 8, m->table_size) && range_ok(m->table_mask, 8, m->table_size)
+			 : range_ok(m->overflow, 8, group));
+}
+
+static const char *check_lists(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n_lists; i++) {
+		const struct plan_list *l = &p->lists[i];
+		if (l->n_steps > STEPS_MAX || !range_ok(l->first_step, l->n_steps, p->n_steps) ||
+		    check_steps(p, l->first_step, l->n_steps, true))
+			return "a list of steps";
+	}
+	for (size_t i = 0; i < p->n_dispatches; i++)
+		if (p->dispatches[i].list >= p->n_lists || p->dispatches[i].group > UINT8_MAX)
+			return "what an interface holds";
+	for (size_t i = 0; i < p->n_maps; i++)
+		if (!map_ok(p, &p->maps[i]))
+			return "a map";
+	return NULL;
+}
+
 static const char *check_site(const struct plan *p, const struct plan_site *s)
 {
 	if (!string_ok(p, s->insn) || s->kind > SITE_RETURN || s->g_source > G_TLS || s->n_steps > STEPS_MAX ||
 	    !range_ok(s->first_step, s->n_steps, p->n_steps) || !range_ok(s->first_value, s->n_values, p->n_values))
 		return "a site";
-	for (uint32_t i = 0; i < s->n_steps; i++) {
-		const struct step *st = &p->steps[s->first_step + i];
-		if ((st->op != STEP_READ && st->op != STEP_COUNTED) || !location_ok(&st->src.ptr, i) ||
-		    !location_ok(&st->src.len, i))
-			return "a step";
-	}
+	const char *bad = check_steps(p, s->first_step, s->n_steps, s->deep);
+	if (bad)
+		return bad;
 	for (uint32_t i = 0; i < s->n_values; i++) {
 		const struct plan_value *v = &p->values[s->first_value + i];
 		if (!string_ok(p, v->name) || !type_ok(p, v->type) ||
@@ -269,6 +318,8 @@ struct err *plan_check(const struct plan *p)
 		     !string_ok(p, p->binary.go_version) || !string_ok(p, p->binary.g_why) ||
 		     !string_ok(p, p->binary.dwarf_why) || !string_ok(p, p->binary.debug_file)))
 		bad = "the binary";
+	if (!bad)
+		bad = check_lists(p);
 	for (size_t i = 0; i < p->n_vars && !bad; i++)
 		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))
 			bad = "a parameter";
@@ -291,5 +342,8 @@ void plan_destroy(struct plan *plan)
 	free(plan->steps);
 	free(plan->vars);
 	free(plan->warnings);
+	free(plan->lists);
+	free(plan->dispatches);
+	free(plan->maps);
 	free(plan);
 }

@@ -45,6 +45,7 @@ enum go_type_flags {
 	TYPE_COMPLETE = 1,    /* elem, key, fields and count are filled in (types_complete) */
 	TYPE_EMPTY_IFACE = 2, /* GO_INTERFACE without methods (runtime.eface), else runtime.iface */
 	TYPE_FOREIGN = 4,     /* not from a Go unit (C in a cgo program) */
+	TYPE_DIRECT = 8, /* an interface's data word is the value itself, not a pointer to it (set by the planner) */
 };
 
 struct go_type {
@@ -56,9 +57,10 @@ struct go_type {
 	uint64_t count; /* GO_ARRAY: elements */
 	uint32_t elem;  /* GO_ARRAY, GO_SLICE, GO_POINTER, GO_CHAN, GO_MAP: type index, else TYPE_NONE */
 	uint32_t key;   /* GO_MAP */
-	/* GO_STRUCT; also the words of string, slice and interface where DWARF lists them */
+	/* GO_STRUCT; also the words of string, slice and interface where DWARF lists them, and of what a GO_MAP points to */
 	uint32_t first_field, n_fields;
-	uint64_t runtime_type; /* link address or offset as DW_AT_go_runtime_type has it; 0 if none */
+	uint32_t map;          /* GO_MAP: 1 + index in the plan's maps; 0 if none */
+	uint64_t runtime_type; /* offset from the run-time system's types (DW_AT_go_runtime_type); 0 if none */
 	uint64_t die;          /* offset of its DIE in .debug_info; 0 for a made-up type */
 };
 

@@ -116,8 +116,20 @@ SOURCE = """
 #include "collector/doctor.h"
 """
 
-# Of offsets/ the collector needs the error type, the JSON writer, and plans as they are kept; it makes none.
-OFFSETS_SOURCES = ("error.c", "json_out.c", "plan_io.c", "types.c")
+# Plans come to the collector ready made, or as they are kept; the files of programs it opens for the names of functions and run-time types.
+OFFSETS_SOURCES = (
+    "error.c",
+    "json_out.c",
+    "elf_data.c",
+    "elf_file.c",
+    "elf_symbol.c",
+    "func_name.c",
+    "func_table.c",
+    "pclntab.c",
+    "plan_io.c",
+    "rtypes.c",
+    "types.c",
+)
 
 
 def sources() -> list[str]:
@@ -133,7 +145,7 @@ ffibuilder.set_source(
     SOURCE,
     sources=sources(),
     include_dirs=["."],
-    libraries=["bcc_bpf"],
+    libraries=["bcc_bpf", "elf", "deflate"],
     extra_compile_args=[*COMPILE_ARGS, "-pthread"],
     extra_link_args=["-pthread"],
 )

@@ -11,7 +11,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OWN = ("decode", "format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording")
+OWN = (
+    *("decode", "decode_interface", "decode_runtime", "error_text", "value_text", "names"),
+    *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
+)
+OFFSETS = (
+    "error",
+    "json_out",
+    "elf_data",
+    "elf_file",
+    "elf_symbol",
+    "func_name",
+    "func_table",
+    "pclntab",
+    "rtypes",
+    "plan_io",
+    "types",
+)
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 # reflect.Kind
@@ -27,16 +43,12 @@ G, HI = 0xC000002000, 0xC000101000
 def compile_harness(folder: Path, flags: list[str]) -> Path:
     """decode_harness.c with the collector's files, without those that need the kernel."""
     program = folder / "decode_harness"
-    sources = [
-        ROOT / "tests/unit/decode_harness.c",
-        ROOT / "offsets/error.c",
-        ROOT / "offsets/json_out.c",
-        ROOT / "offsets/plan_io.c",
-        ROOT / "offsets/types.c",
-    ]
+    sources = [ROOT / "tests/unit/decode_harness.c", *(ROOT / f"offsets/{name}.c" for name in OFFSETS)]
     sources += [ROOT / f"collector/{name}.c" for name in OWN]
     warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *warnings, *flags, "-o", program, *sources, "-pthread", "-lm"], check=True)
+    subprocess.run(
+        ["gcc", *warnings, *flags, "-o", program, *sources, "-pthread", "-lm", "-lelf", "-ldeflate"], check=True
+    )
     return program
 
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From values to the steps that read what they lead to; not for others than the planner. */
+#ifndef OFFSETS_PLAN_FOLLOW_H
+#define OFFSETS_PLAN_FOLLOW_H
+
+#include "plan_build.h"
+
+#define READ_MAX 32768u /* bytes that one step reads: more does not fit a record */
+
+/* Where a part of a value stands. */
+struct source {
+	uint32_t type;
+	uint32_t hops; /* pointer hops left */
+	enum {
+		SOURCE_PIECES, /* in a value's pieces: `first`, n */
+		SOURCE_CHUNK,  /* in what `step` of the same list reads */
+		SOURCE_ITEM,   /* in the item that the list is run for */
+		SOURCE_DATA,   /* it is the data word of the interface that the list is run for */
+	} in;
+	uint32_t first, n;
+	uint32_t step;
+	uint32_t offset; /* of this part within that */
+};
+
+/* One list of steps while it is made: the last in the plan's array. */
+struct list_builder {
+	struct plan_builder *b;
+	uint32_t first_step;
+	uint32_t data_max; /* bytes of a record that the list's own steps need at most */
+	bool deep;         /* it has steps that only call_deep knows */
+	struct source *queue;
+	size_t head, tail;
+};
+
+struct err *list_begin(struct list_builder *r, struct plan_builder *b);
+void list_end(struct list_builder *r);
+
+/* Append a step; *added_ret is false where the list is full. */
+struct err *list_step(struct list_builder *r, const struct step *step, bool *added_ret);
+
+/* A value whose words are to be followed. */
+void list_source(struct list_builder *r, const struct source *s);
+
+/* Steps for all that the sources lead to, nearest first. */
+struct err *list_follow(struct list_builder *r);
+
+/* The place of the 8-byte word at `offset` of a source. LOC_NONE where it was not read. */
+location_t list_word(const struct list_builder *r, const struct source *s, uint32_t offset);
+
+/* Make the lists that were asked for and are not made yet, and those that they ask for. */
+struct err *plan_pending_lists(struct plan_builder *b);
+
+/* What a list is about; lists are made once for each of these. */
+enum list_kind {
+	LIST_ITEM,     /* an item of a type */
+	LIST_DATA,     /* an interface's data word that is a value of the type */
+	LIST_BOXED,    /* an interface's data word that points to a value of the type */
+	LIST_INDIRECT, /* an item that is a pointer to a value of the type: no hop */
+	LIST_UNKNOWN,  /* an interface's data word of an unknown type */
+	LIST_TABLE,    /* an item that is a pointer to a table of a map of the type */
+	LIST_GROUP,    /* an item that is a bucket or group of a map of the type */
+};
+
+struct err *plan_list_for(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops,
+			  uint32_t *list_ret);
+
+/* Does a value of this type hold anything that is followed? */
+bool holds_pointers(const struct type_table *types, uint32_t type, int depth);
+
+/* Make sure of a type's make-up. False where it cannot be had: its values are then not followed. */
+bool follow_complete(struct list_builder *r, uint32_t type, struct err **err_ret);
+
+/* plan_maps.c: the steps that read a map behind the word at a source, a table, a group. */
+struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t type);
+struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops);
+struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops);
+
+/* plan_interfaces.c: the step that finds out what an interface holds, and the lists for all that it may be. */
+struct err *follow_interface(struct list_builder *r, const struct source *s, uint32_t type);
+
+#endif

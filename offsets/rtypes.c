@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rtypes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "elf_priv.h"
+#include "types.h"
+
+#define RTYPE_SIZE 48     /* internal/abi.Type */
+#define METHODS_MAX 4096u /* of one type */
+#define DIRECT_FLAG                                                                                                    \
+	32 /* abi.KindDirectIface up to Go 1.25, abi.TFlagDirectIface from 1.26: the same bit of two bytes */
+#define TFLAG_UNCOMMON 1
+#define TFLAG_EXTRA_STAR 2
+#define KIND_MASK 31
+
+struct rtypes {
+	struct elf_file *elf;
+	int go_minor;
+	uint64_t base;       /* link address */
+	uint64_t data_start; /* link address of data */
+	struct bytes data;   /* of the section that holds the types */
+};
+
+struct err *rtypes_open(struct elf_file *elf, int go_minor, uint64_t base, struct rtypes **ret)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct elf_section *s = &elf->sections[i];
+		struct rtypes *rt;
+		struct err *err;
+
+		if (!s->addr || base < s->addr || base - s->addr >= s->size)
+			continue;
+		rt = calloc(1, sizeof(*rt));
+		if (!rt)
+			return &err_nomem;
+		*rt = (struct rtypes){ .elf = elf, .go_minor = go_minor, .base = base, .data_start = s->addr };
+		err = elf_section_load(elf, i, &rt->data);
+		if (err) {
+			free(rt);
+			return err;
+		}
+		*ret = rt;
+		return NULL;
+	}
+	return &err_notfound;
+}
+
+void rtypes_destroy(struct rtypes *rt)
+{
+	free(rt);
+}
+
+/* `size` bytes at an offset from the types' start; NULL where they are not all there. */
+static const uint8_t *at(const struct rtypes *rt, uint64_t offset, uint64_t size)
+{
+	uint64_t start;
+
+	if (__builtin_add_overflow(offset, rt->base - rt->data_start, &start) ||
+	    !range_within(start, size, rt->data.size))
+		return NULL;
+	return rt->data.data + start;
+}
+
+static uint64_t word(const uint8_t *p, size_t size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, size);
+	return v;
+}
+
+struct err *rtypes_read(const struct rtypes *rt, uint64_t offset, struct rtype *ret)
+{
+	const uint8_t *p = offset ? at(rt, offset, RTYPE_SIZE) : NULL;
+
+	if (!p || !(p[23] & KIND_MASK) || (p[23] & KIND_MASK) > GO_UNSAFE_POINTER)
+		return &err_notfound;
+	ret->size = word(p, 8);
+	ret->kind = p[23] & KIND_MASK;
+	ret->direct = (p[20] | p[23]) & DIRECT_FLAG;
+	return NULL;
+}
+
+/* A name (abi.Name): flags, its length (two bytes, most significant first, up to Go 1.16; then a varint), its bytes. */
+static const char *name_at(const struct rtypes *rt, uint64_t offset, size_t *len_ret)
+{
+	const uint8_t *p = at(rt, offset, 3);
+	uint64_t len = 0, head = 1;
+
+	if (!p)
+		return NULL;
+	if (rt->go_minor < 17) {
+		len = (uint64_t)p[1] << 8 | p[2];
+		head = 3;
+	} else {
+		for (unsigned int shift = 0;; shift += 7) {
+			p = at(rt, offset + head, 1);
+			if (!p || shift > 14)
+				return NULL;
+			head++;
+			len |= (uint64_t)(*p & 0x7f) << shift;
+			if (!(*p & 0x80))
+				break;
+		}
+	}
+	p = at(rt, offset + head, len);
+	*len_ret = len;
+	return (const char *)p;
+}
+
+bool rtypes_name(const struct rtypes *rt, uint64_t offset, char name[RTYPE_NAME_MAX])
+{
+	const uint8_t *p = at(rt, offset, RTYPE_SIZE);
+	const char *s;
+	size_t len;
+
+	s = p ? name_at(rt, word(p + 40, 4), &len) : NULL;
+	if (!s || !len)
+		return false;
+	if ((p[20] & TFLAG_EXTRA_STAR) && *s == '*') {
+		s++;
+		len--;
+	}
+	if (len > RTYPE_NAME_MAX - 1)
+		len = RTYPE_NAME_MAX - 1;
+	memcpy(name, s, len);
+	name[len] = '\0';
+	return true;
+}
+
+/* Bytes of the description before its methods, by kind. 0: not known. */
+static uint64_t size_by_kind(const struct rtypes *rt, uint8_t kind)
+{
+	switch (kind) {
+	case GO_POINTER:
+	case GO_SLICE:
+	case GO_FUNC:
+		return RTYPE_SIZE + 8;
+	case GO_CHAN:
+		return RTYPE_SIZE + 16;
+	case GO_ARRAY:
+		return RTYPE_SIZE + 24;
+	case GO_INTERFACE:
+	case GO_STRUCT:
+		return RTYPE_SIZE + 32;
+	case GO_MAP:
+		return RTYPE_SIZE + (rt->go_minor >= 27 ? 88 : rt->go_minor >= 24 ? 64 : rt->go_minor >= 14 ? 40 : 32);
+	}
+	return RTYPE_SIZE;
+}
+
+struct method_names {
+	const uint8_t *v;
+	size_t n, each; /* bytes from one to the next; each begins with the offset of its name */
+};
+
+static bool methods_of(const struct rtypes *rt, uint64_t type, struct method_names *ret)
+{
+	const uint8_t *p = at(rt, type, RTYPE_SIZE), *u;
+	uint64_t uncommon, n;
+
+	if (!p || !(p[20] & TFLAG_UNCOMMON))
+		return false;
+	uncommon = type + size_by_kind(rt, p[23] & KIND_MASK);
+	u = at(rt, uncommon, 16);
+	if (!u)
+		return false;
+	n = word(u + 4, 2);
+	if (n > METHODS_MAX)
+		return false;
+	*ret = (struct method_names){ .v = at(rt, uncommon + word(u + 8, 4), n * 16), .n = n, .each = 16 };
+	return ret->v;
+}
+
+static bool asked_by(const struct rtypes *rt, uint64_t interface, struct method_names *ret)
+{
+	const uint8_t *p = at(rt, interface, RTYPE_SIZE + 32);
+	uint64_t slice[2];
+	struct err *err;
+
+	if (!p || (p[23] & KIND_MASK) != GO_INTERFACE)
+		return false;
+	err = elf_file_read_relocated(rt->elf, rt->base + interface + RTYPE_SIZE + 8, slice, sizeof(slice));
+	if (err) {
+		err_destroy(err);
+		return false;
+	}
+	if (slice[1] > METHODS_MAX || (slice[1] && slice[0] < rt->base))
+		return false;
+	*ret = (struct method_names){ .v = at(rt, slice[1] ? slice[0] - rt->base : 0, slice[1] * 8),
+				      .n = slice[1],
+				      .each = 8 };
+	return ret->v;
+}
+
+bool rtypes_implements(const struct rtypes *rt, uint64_t type, uint64_t interface)
+{
+	struct method_names has, wants;
+	size_t i = 0, k = 0;
+
+	if (!asked_by(rt, interface, &wants))
+		return false;
+	if (!wants.n)
+		return true;
+	if (!methods_of(rt, type, &has))
+		return false;
+	/* Both are sorted by name. */
+	while (i < wants.n) {
+		size_t len_a, len_b;
+		const char *a = name_at(rt, word(wants.v + i * wants.each, 4), &len_a), *b;
+
+		for (; a && k < has.n; k++) {
+			b = name_at(rt, word(has.v + k * has.each, 4), &len_b);
+			if (b && len_a == len_b && !memcmp(a, b, len_a))
+				break;
+		}
+		if (!a || k == has.n)
+			return false;
+		i++;
+		k++;
+	}
+	return true;
+}
