@@ -14,6 +14,8 @@ struct job {
 	u32 first;  /* step, in `flat` */
 	u16 n;      /* steps */
 	u16 left;   /* items after the one in hand */
+	u32 base;   /* slots: offset in data of the first */
+	u32 live;   /* slots: bits of those after the one in hand */
 };
 
 struct deep_record {
@@ -123,6 +125,47 @@ static __always_inline void queue_job(struct deep_record *d, const struct job *j
 	again(d->tail) = tail + 1;
 }
 
+/* The lowest of the 8 bits that is set; one is. */
+static __always_inline u32 lowest(u32 bits)
+{
+	u32 n = 0;
+
+	if (!(bits & 15)) {
+		n = 4;
+		bits >>= 4;
+	}
+	if (!(bits & 3)) {
+		n += 2;
+		bits >>= 2;
+	}
+	return n + !(bits & 1);
+}
+
+/* One bit for each of the 8 bytes of control: is its slot live? */
+static __always_inline u32 live_slots(u64 control, u32 kind)
+{
+	u64 top =
+		kind == SLOTS_SWISS ? ~control : ((control & 0x7f7f7f7f7f7f7f7full) + 0x7b7b7b7b7b7b7b7bull) | control;
+
+	/* the top bit of byte i comes to bit i of the highest byte */
+	return (top >> 7 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56;
+}
+
+/* STEP_EACH over slots: the control bytes are in d->count. */
+static __always_inline void queue_slots(struct deep_record *d, const struct step *s)
+{
+	struct job job = { .first = s->off, .n = s->n, .stride = s->len };
+	u32 live = live_slots(again(d->count), s->plus), first;
+
+	if (!live || !job.n)
+		return;
+	first = lowest(live);
+	job.base = d->now.item + s->src.ptr.offset;
+	job.item = job.base + first * job.stride;
+	job.live = live & (live - 1);
+	queue_job(d, &job);
+}
+
 /* STEP_EACH */
 static __always_inline void queue_each(struct deep_record *d, const struct step *s)
 {
@@ -182,6 +225,12 @@ static __always_inline int next_job(struct deep_record *d)
 		again(d->now.item) = d->now.item + d->now.stride;
 		return 1;
 	}
+	u32 live = again(d->now.live);
+	if (live) {
+		again(d->now.item) = d->now.base + lowest(live) * d->now.stride;
+		again(d->now.live) = live & (live - 1);
+		return 1;
+	}
 	u64 head = again(d->head);
 	opaque(head);
 	if (head >= JOBS_MAX || head >= again(d->tail))
@@ -200,7 +249,10 @@ static __always_inline void deep_step(struct deep_record *d, const struct step *
 	if (i < STEPS_LIST)
 		d->r.where[i] = 0;
 	if (op == STEP_EACH) {
-		queue_each(d, s);
+		if (!s->plus)
+			queue_each(d, s);
+		else if (deep_word(d, &s->src.len, &d->count))
+			queue_slots(d, s);
 		return;
 	}
 	kept = deep_word(d, &s->src.ptr, &d->ptr);

@@ -50,11 +50,17 @@ enum step_op {
 	STEP_UNLESS = 3,  /* STEP_READ where the word of src.len was read and is 0 */
 	STEP_SHIFTED = 4, /* STEP_COUNTED, the count being 1 << (lowest byte of the word of src.len, minus plus) */
 	/* Run a list of n steps, the first of which is `off`, for each item of len bytes: of those that the chunk src.ptr holds from its
-	 * offset on (LOC_CHUNK), of max within the item in hand (LOC_ITEM); at most max. */
+	 * offset on (LOC_CHUNK), of max within the item in hand (LOC_ITEM); at most max. With `plus`, which is an enum slots, the items are
+	 * the 8 slots of a map's group in hand, of which those are taken that are live by the 8 bytes at src.len. */
 	STEP_EACH = 5,
 	/* Run the list that the map `dispatch` has for a run-time type, in group max. The type is the word of src.ptr, or where len is not 0
 	 * the word that lies len bytes behind it, of which a chunk is made. The word of src.len is the interface's data. */
 	STEP_DISPATCH = 6,
+};
+
+enum slots {
+	SLOTS_OLD = 1,   /* live: from 5 on (runtime/map.go, minTopHash) */
+	SLOTS_SWISS = 2, /* live: the top bit is 0 (internal/runtime/maps/group.go) */
 };
 
 /* A nil pointer, a count of 0, and a step whose source chunk was not read are passed over: they leave no chunk. */
@@ -78,7 +84,7 @@ struct step {
 #endif
 
 /* Bytes behind the record proper that call_deep keeps its state in (deep.h). */
-#define DEEP_STATE (72 + 24 * JOBS_MAX)
+#define DEEP_STATE (72 + 8 + 32 * JOBS_MAX)
 
 struct dispatch_key {
 	__u64 type; /* link address of a run-time type; 0: the list for types that are not in the map */

@@ -93,7 +93,7 @@ struct value_ops {
 	void (*map_value)(struct decoder *d, bool as_object); /* before its value */
 	void (*map_pair_end)(struct decoder *d, bool as_object);
 	void (*map_end)(struct decoder *d, bool as_object, uint64_t shown, uint64_t total);
-	/* What an interface holds; text: as people read it, "" where there is none. True: the value is not to be shown as well. */
+	/* What an interface holds; text: as people read it, NULL where there is none. True: the value is not to be shown as well. */
 	bool (*interface_begin)(struct decoder *d, const char *type, const char *text, size_t n);
 	void (*interface_end)(struct decoder *d, const char *text, size_t n);
 	/* A value that people read otherwise: the same. */

@@ -71,11 +71,11 @@ static void show_unknown(struct decoder *d, const struct held *held)
 
 	if (!d->names || !names_type_name(d->names, held->type, name))
 		snprintf(name, sizeof(name), "?");
-	d->ops->interface_begin(d, name, "", 0);
+	d->ops->interface_begin(d, name, NULL, 0);
 	d->ops->absent(d, "not decoded", "the make-up of its type is not known");
 	if (held->data && find_bytes(d->view, held->data, &bytes, &n))
 		d->ops->bytes(d, bytes, n < UNKNOWN_BYTES ? n : UNKNOWN_BYTES);
-	d->ops->interface_end(d, "", 0);
+	d->ops->interface_end(d, NULL, 0);
 }
 
 void decode_interface(struct decoder *d, const struct place *p, const struct go_type *t)
@@ -107,11 +107,12 @@ void decode_interface(struct decoder *d, const struct place *p, const struct go_
 	char word[16], why[sizeof(d->why)];
 	snprintf(word, sizeof(word), "%s", there ? "" : d->word);
 	snprintf(why, sizeof(why), "%s", there ? "" : d->why);
-	if (there)
-		error_text(d, &value, index, &text);
-	if (!d->ops->interface_begin(d, name, text.buf, text.len)) {
+	const char *said = NULL;
+	if (there && error_text(d, &value, index, &text))
+		said = text.len ? text.buf : "";
+	if (!d->ops->interface_begin(d, name, said, text.len)) {
 		path_push(d, (struct path_part){ .kind = PATH_ASSERT, .name = name });
-		d->in_interface = text.len;
+		d->in_interface = said;
 		if (there)
 			decode_value(d, &value, index);
 		else
@@ -119,6 +120,6 @@ void decode_interface(struct decoder *d, const struct place *p, const struct go_
 		d->in_interface = false;
 		d->n_path--;
 	}
-	d->ops->interface_end(d, text.buf, text.len);
+	d->ops->interface_end(d, said, text.len);
 	jout_deinit(&text);
 }

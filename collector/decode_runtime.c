@@ -87,8 +87,13 @@ struct map_slot {
 struct map_walk {
 	const struct plan_map *m;
 	size_t first; /* of its slots in d->slots */
-	bool cut;     /* a part of it was not read */
+	char cut[sizeof(((struct decoder *)0)->why)]; /* why a part of it was not read; "" */
 };
+
+static void cut(struct decoder *d, struct map_walk *w)
+{
+	memcpy(w->cut, d->why, sizeof(w->cut));
+}
 
 static bool add_slot(struct decoder *d, struct map_walk *w, const struct place *group, uint32_t i)
 {
@@ -127,14 +132,14 @@ static bool add_group(struct decoder *d, struct map_walk *w, const struct place 
 	uint8_t control[MAP_SLOTS];
 
 	if (!place_read(d, group, w->m->control, sizeof(control), control)) {
-		w->cut = true;
+		cut(d, w);
 		return false;
 	}
 	if (!w->m->swiss && is_evacuated(control[0]))
 		return true;
 	for (uint32_t i = 0; i < MAP_SLOTS; i++)
 		if (is_live(w->m, control[i]) && !add_slot(d, w, group, i))
-			w->cut = true;
+			break;
 	return true;
 }
 
@@ -145,7 +150,7 @@ static void add_buckets(struct decoder *d, struct map_walk *w, uint64_t addr, ui
 	uint64_t overflow;
 
 	if (!place_behind(d, addr, w->m->group_size, &bucket)) {
-		w->cut = true;
+		cut(d, w);
 		return;
 	}
 	for (uint64_t i = 0; i < n && (i + 1) * w->m->group_size <= bucket.n_mem; i++) {
@@ -155,7 +160,7 @@ static void add_buckets(struct decoder *d, struct map_walk *w, uint64_t addr, ui
 			if (!add_group(d, w, &next) || !place_read(d, &next, w->m->overflow, 8, &overflow) || !overflow)
 				break;
 			if (!place_behind(d, overflow, w->m->group_size, &next)) {
-				w->cut = true;
+				cut(d, w);
 				break;
 			}
 		}
@@ -167,7 +172,7 @@ static void add_groups(struct decoder *d, struct map_walk *w, uint64_t addr, uin
 	struct place groups, group;
 
 	if (!place_behind(d, addr, w->m->group_size, &groups)) {
-		w->cut = true;
+		cut(d, w);
 		return;
 	}
 	for (uint64_t i = 0; i < n && (i + 1) * w->m->group_size <= groups.n_mem; i++) {
@@ -184,7 +189,7 @@ static void add_table(struct decoder *d, struct map_walk *w, uint64_t addr)
 	if (!place_behind(d, addr, w->m->table_size, &table) ||
 	    !place_read(d, &table, w->m->table_groups, 8, &groups) ||
 	    !place_read(d, &table, w->m->table_mask, 8, &mask))
-		w->cut = true;
+		cut(d, w);
 	else
 		add_groups(d, w, groups, mask == UINT64_MAX ? mask : mask + 1);
 }
@@ -222,7 +227,7 @@ static bool walk_map(struct decoder *d, struct map_walk *w, const struct place *
 		return true;
 	}
 	if (!place_behind(d, dir, 8, &tables))
-		w->cut = true;
+		cut(d, w);
 	for (uint64_t i = 0; i < n && place_read(d, &tables, 8 * i, 8, &table); i++) {
 		/* a table stands in the directory as often as it needs bits less than it */
 		if (table != last)
@@ -382,6 +387,8 @@ void decode_map(struct decoder *d, const struct place *p, uint32_t type, const s
 	/* More live slots than entries, or fewer although all was read: it changed between the reads. */
 	if (raced || d->n_slots - w.first > total)
 		d->ops->remark(d, "raced", "written during the read");
+	if (*w.cut && strcmp(w.cut, "not read") != 0)
+		d->ops->remark(d, "unreadable", w.cut);
 	show_slots(d, &w, total);
 	d->n_followed = followed;
 	d->n_slots = w.first;

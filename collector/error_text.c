@@ -9,7 +9,8 @@
 #include "decode_priv.h"
 
 #define ERRORS_NESTED_MAX 16 /* an error inside an error; a chain of so many has no room in a record */
-#define ERRNO_MAX 134        /* past the last that Linux has on amd64 */
+#define ERRNO_MAX 133        /* past the last that Go's table has on amd64 (syscall/zerrors_linux_amd64.go) */
+#define ERRNO_STALE 116      /* its text differs: "stale NFS file handle" up to Go 1.24 */
 
 /* {field} is a string, or an error that gives its own text; {} is a string type's own value. Sources: the Error methods of Go 1.13 to 1.27
  * and of github.com/pkg/errors. */
@@ -162,6 +163,8 @@ static bool put_errno(struct decoder *d, const struct place *p, struct jout *out
 		jout_append(out, number, jout_format_u64(number, code));
 		return true;
 	}
+	if (code == ERRNO_STALE)
+		text = d->plan->binary.go_minor < 25 ? "stale NFS file handle" : "stale file handle";
 	char first = *text;
 	if (first >= 'A' && first <= 'Z' && text[1] >= 'a' && text[1] <= 'z')
 		first = (char)(first - 'A' + 'a');
@@ -324,6 +327,7 @@ bool error_text(struct decoder *d, const struct place *p, uint32_t type, struct 
 		out->len = 0;
 		size_t n = value_text(d, p, type, text);
 		jout_append(out, text, n);
+		ok = n;
 	}
 	return ok;
 }

@@ -10,7 +10,7 @@ struct place;
 /* The pattern for a type of that name; -1 without one. */
 int error_pattern(const char *type_name);
 
-/* Append the text of an error. False, and nothing appended, where it cannot be had. */
+/* Append the text of an error, or of another value that people read otherwise. False, and nothing appended, where it cannot be had. */
 bool error_text(struct decoder *d, const struct place *p, uint32_t type, struct jout *out);
 
 #endif

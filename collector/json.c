@@ -286,7 +286,7 @@ static bool value_interface_begin(struct decoder *d, const char *type, const cha
 
 static void value_interface_end(struct decoder *d, const char *text, size_t n)
 {
-	if (n) {
+	if (text) {
 		jout_key_lit(d->out, "text");
 		jout_string_n(d->out, text, n);
 	}

@@ -317,7 +317,7 @@ static bool value_interface_begin(struct decoder *d, const char *type, const cha
 {
 	put_name(d->out, type);
 	jout_putc(d->out, '(');
-	if (!n)
+	if (!text)
 		return false;
 	jout_putc(d->out, '"');
 	put_escaped(d->out, (const uint8_t *)text, n, true);

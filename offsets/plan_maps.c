@@ -308,12 +308,15 @@ struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops)
 }
 
 /* Keys or elements of a group: 8 of them. */
-static struct err *follow_slots(struct list_builder *r, uint32_t type, bool indirect, uint32_t offset, uint32_t stride,
-				uint32_t hops)
+static struct err *follow_slots(struct list_builder *r, const struct plan_map *m, uint32_t type, bool indirect,
+				uint32_t offset, uint32_t stride, uint32_t hops)
 {
-	struct step each = {
-		.op = STEP_EACH, .len = stride, .max = MAP_SLOTS, .src.ptr = { .kind = LOC_ITEM, .offset = offset }
-	};
+	struct step each = { .op = STEP_EACH,
+			     .plus = m->swiss ? SLOTS_SWISS : SLOTS_OLD,
+			     .len = stride,
+			     .max = MAP_SLOTS,
+			     .src = { { .kind = LOC_ITEM, .offset = offset },
+				      { .kind = LOC_ITEM, .offset = m->control } } };
 	uint32_t list;
 	bool added;
 
@@ -332,9 +335,9 @@ struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops)
 	if (err || !found)
 		return err;
 	const struct plan_map m = *found;
-	err = follow_slots(r, m.key, m.key_indirect, m.keys, m.key_stride, hops);
+	err = follow_slots(r, &m, m.key, m.key_indirect, m.keys, m.key_stride, hops);
 	if (!err)
-		err = follow_slots(r, m.elem, m.elem_indirect, m.elems, m.elem_stride, hops);
+		err = follow_slots(r, &m, m.elem, m.elem_indirect, m.elems, m.elem_stride, hops);
 	if (err || m.swiss)
 		return err;
 	struct step next = { .op = STEP_READ,

@@ -1,0 +1,8 @@
+//go:build !go1.20
+// +build !go1.20
+
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+func joined(errs ...error) error { return errs[0] }
