@@ -23,6 +23,7 @@ static struct plan_piece pieces[MAX];
 static struct step steps[MAX];
 static struct plan_var vars[MAX];
 static uint32_t warnings[MAX];
+static struct plan_map maps[MAX];
 static struct plan plan = {
 	.types = { .v = types, .fields = fields, .strings = strings, .strings_size = 1 },
 	.funcs = funcs,
@@ -32,6 +33,7 @@ static struct plan plan = {
 	.steps = steps,
 	.vars = vars,
 	.warnings = warnings,
+	.maps = maps,
 };
 static struct fn_counters counters[MAX];
 static struct collector *c;
@@ -201,6 +203,52 @@ static void cmd_field(void)
 	f->type = (uint32_t)number();
 	f->offset = number();
 	types[plan.types.n - 1].n_fields++;
+}
+
+/* layout CHAN_LEN CHAN_CAP TYPES_BASE */
+static void cmd_layout(void)
+{
+	plan.binary.chan_len_off = (uint16_t)number();
+	plan.binary.chan_cap_off = (uint16_t)number();
+	plan.binary.types_base = number();
+}
+
+/* rtype OFFSET: of the last type */
+static void cmd_rtype(void)
+{
+	types[plan.types.n - 1].runtime_type = number();
+}
+
+/* map SWISS KEY ELEM KEY_INDIRECT ELEM_INDIRECT GROUP_SIZE CONTROL KEYS KEY_STRIDE ELEMS ELEM_STRIDE OVERFLOW: of the last type, whose header
+ * is as Go has it */
+static void cmd_map(void)
+{
+	struct plan_map *m = &maps[plan.n_maps++];
+
+	*m = (struct plan_map){ .swiss = (uint8_t)number(),
+				.header_size = 48,
+				.flags = 8,
+				.shift = 9,
+				.buckets = 16,
+				.old_buckets = 24,
+				.dir = 16,
+				.dir_len = 24,
+				.writing = 34,
+				.table_size = 32,
+				.table_groups = 16,
+				.table_mask = 24 };
+	m->key = (uint32_t)number();
+	m->elem = (uint32_t)number();
+	m->key_indirect = (uint8_t)number();
+	m->elem_indirect = (uint8_t)number();
+	m->group_size = (uint32_t)number();
+	m->control = (uint32_t)number();
+	m->keys = (uint32_t)number();
+	m->key_stride = (uint32_t)number();
+	m->elems = (uint32_t)number();
+	m->elem_stride = (uint32_t)number();
+	m->overflow = (uint32_t)number();
+	types[plan.types.n - 1].map = (uint32_t)plan.n_maps;
 }
 
 /* func NAME CAN_DUPLICATE */
@@ -414,7 +462,9 @@ static uint64_t random_u64(void)
 /* A word that is likely to hit something: small, in the range of an address used by other chunks, huge, or anything. */
 static uint64_t random_word(void)
 {
-	switch (random_u64() % 5) {
+	switch (random_u64() % 6) {
+	case 5:
+		return plan.binary.types_base + 0x80 * (random_u64() % 8); /* a run-time type */
 	case 0:
 		return random_u64() % 100;
 	case 1:
@@ -447,6 +497,8 @@ static void cmd_random(void)
 			r->site = (uint32_t)(random_u64() % (plan.n_sites + 1));
 		if (random_u64() % 8)
 			r->used = (uint32_t)(size - sizeof(*r));
+		if (random_u64() % 2 && r->site < plan.n_sites)
+			r->ip = sites[r->site].addr; /* without a load bias, so that run-time types are found */
 		if (random_u64() % 2)
 			r->pid = (uint32_t)(1 + random_u64() % 8);
 		while (random_u64() % 16 && at + sizeof(struct chunk) <= size) {
@@ -561,13 +613,12 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} commands[] = {
-		{ "binary", cmd_binary }, { "type", cmd_type },     { "field", cmd_field },
-		{ "func", cmd_func },     { "param", cmd_param },   { "result", cmd_result },
-		{ "site", cmd_site },     { "step", cmd_step },     { "value", cmd_value },
-		{ "piece", cmd_piece },   { "begin", cmd_begin },   { "record", cmd_record },
-		{ "raw", cmd_raw },       { "lost", cmd_lost },     { "exit", cmd_exit },
-		{ "kernel", cmd_kernel }, { "stop", cmd_stop },     { "summary", cmd_summary },
-		{ "random", cmd_random }, { "repeat", cmd_repeat }, { "queue", cmd_queue },
+		{ "binary", cmd_binary },   { "type", cmd_type },     { "field", cmd_field },   { "func", cmd_func },
+		{ "param", cmd_param },     { "result", cmd_result }, { "site", cmd_site },     { "step", cmd_step },
+		{ "value", cmd_value },     { "piece", cmd_piece },   { "layout", cmd_layout }, { "rtype", cmd_rtype },
+		{ "map", cmd_map },         { "begin", cmd_begin },   { "record", cmd_record }, { "raw", cmd_raw },
+		{ "lost", cmd_lost },       { "exit", cmd_exit },     { "kernel", cmd_kernel }, { "stop", cmd_stop },
+		{ "summary", cmd_summary }, { "random", cmd_random }, { "repeat", cmd_repeat }, { "queue", cmd_queue },
 	};
 
 	while (fgets(line, sizeof(line), stdin)) {

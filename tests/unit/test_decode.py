@@ -13,21 +13,17 @@ from typing import Any
 import pytest
 from decode_script import (
     ARRAY,
-    CHAN,
     CHUNK,
     COMPLEX64,
     COMPLEX128,
     FAULT,
     FLOAT32,
     FLOAT64,
-    FUNC,
     INT,
     INT8,
     INT16,
     INT32,
     INT64,
-    INTERFACE,
-    MAP,
     NO_CURG,
     NO_G,
     OK,
@@ -338,7 +334,6 @@ def test_cycle_is_closed(script: Script, show: Show) -> None:
             {"p": ["unreadable: record full"]},
             "0x1000 → <record full: not readable here>",
         ),
-        ("*map", (), 0, None, {"*p": ["not decoded: map"]}, "0x1000 → <not decoded: map>"),
         (
             "*string",
             ((0, OK, 0x1000, struct.pack("<QQ", 0x5000, 7)), string_at(0x5000, b"ab")),
@@ -353,8 +348,6 @@ def test_pointers(
     script: Script, show: Show, of: str, chunks: Any, flags: int, value: Any, notes: Any, text: str
 ) -> None:
     linked(script)
-    script.type("map", MAP, 8)
-    script.type("*map", POINTER, 8, "map")
     shown = {"ptr": "0x1000"} if "p" in notes else {"ptr": "0x1000", "to": value}
     assert show(of, (0x1000,), *chunks, flags=flags) == (shown, notes, text)
 
@@ -451,12 +444,6 @@ def test_arrays(script: Script, show: Show) -> None:
     assert show("[3]int", (1, 2, 3), elements=64) == ([1, 2, 3], {}, "[1, 2, 3]")
     script.lines = script.lines[: next(i for i, line in enumerate(script.lines) if line.startswith("func"))]
     assert show("[3]int", (1, 2, 3), elements=2) == ([1, 2], {"p": ["partial: 2 of 3"]}, "[1, 2, …(3)]")
-
-
-@pytest.mark.parametrize(("kind", "name"), [(CHAN, "chan"), (FUNC, "func"), (INTERFACE, "interface"), (MAP, "map")])
-def test_not_decoded(script: Script, show: Show, kind: int, name: str) -> None:
-    script.type("T", kind, 8)
-    assert show("T", (1,)) == (None, {"p": [f"not decoded: {name}"]}, f"<not decoded: {name}>")
 
 
 @pytest.mark.parametrize(
