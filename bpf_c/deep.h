@@ -34,6 +34,18 @@ _Static_assert(sizeof(struct deep_record) == sizeof(struct call_record) + DEEP_S
 #define DATA_END (DATA_MAX + sizeof(struct chunk) + CHUNK_MAX)
 #define again(field) (*(volatile typeof(field) *)&(field))
 
+/* Is that where the bytes of a chunk are? Two comparisons that the compiler must not make one of: older verifiers do not follow it. */
+#define is_data(at)                                                                                                    \
+	({                                                                                                             \
+		int is_data_ = 0;                                                                                      \
+		opaque(at);                                                                                            \
+		if (at <= DATA_MAX + sizeof(struct chunk)) {                                                           \
+			opaque(at);                                                                                    \
+			is_data_ = at >= sizeof(struct chunk);                                                         \
+		}                                                                                                      \
+		is_data_;                                                                                              \
+	})
+
 /* A word into again(*to); 1 where it could be had. */
 static __always_inline u64 deep_word(struct deep_record *d, const location_t *loc, u64 *to)
 {
@@ -60,8 +72,7 @@ static __always_inline u64 deep_word(struct deep_record *d, const location_t *lo
 		if (index >= STEPS_LIST)
 			return 0;
 		at = d->r.where[index];
-		opaque(at);
-		if (at < sizeof(struct chunk) || at > DATA_MAX + sizeof(struct chunk))
+		if (!is_data(at))
 			return 0;
 		if ((u64)offset + 8 > ((struct chunk *)(d->r.data + at - sizeof(struct chunk)))->len)
 			return 0;
@@ -125,20 +136,13 @@ static __always_inline void queue_job(struct deep_record *d, const struct job *j
 	again(d->tail) = tail + 1;
 }
 
-/* The lowest of the 8 bits that is set; one is. */
+/* The place of the lowest of 8 bits that is set; one is. Without branches: each is another way for the verifier. The product with a de
+ * Bruijn sequence has another number in bits 5 to 7 for each place. */
 static __always_inline u32 lowest(u32 bits)
 {
-	u32 n = 0;
+	u32 one = bits & -bits;
 
-	if (!(bits & 15)) {
-		n = 4;
-		bits >>= 4;
-	}
-	if (!(bits & 3)) {
-		n += 2;
-		bits >>= 2;
-	}
-	return n + !(bits & 1);
+	return 0x56374210u >> ((one * 0x17 >> 5 & 7) * 4) & 15;
 }
 
 /* One bit for each of the 8 bytes of control: is its slot live? */
@@ -179,8 +183,7 @@ static __always_inline void queue_each(struct deep_record *d, const struct step 
 		if (index >= STEPS_LIST)
 			return;
 		at = d->r.where[index];
-		opaque(at);
-		if (at < sizeof(struct chunk) || at > DATA_MAX + sizeof(struct chunk))
+		if (!is_data(at))
 			return;
 		len = ((struct chunk *)(d->r.data + at - sizeof(struct chunk)))->len;
 		if (offset >= len || !job.stride)

@@ -80,7 +80,7 @@ struct step {
 /* call_deep: lists that one record has run or waiting, and turns of its loop (a step, or the next item or list). */
 #define JOBS_MAX 128
 #ifndef TURNS_MAX
-#define TURNS_MAX 256
+#define TURNS_MAX 128
 #endif
 
 /* Bytes behind the record proper that call_deep keeps its state in (deep.h). */

@@ -86,7 +86,7 @@ struct map_slot {
 /* What is known of a map while its groups are looked through. */
 struct map_walk {
 	const struct plan_map *m;
-	size_t first; /* of its slots in d->slots */
+	size_t first;                                 /* of its slots in d->slots */
 	char cut[sizeof(((struct decoder *)0)->why)]; /* why a part of it was not read; "" */
 };
 

@@ -116,7 +116,8 @@ SOURCE = """
 #include "collector/doctor.h"
 """
 
-# Plans come to the collector ready made, or as they are kept; the files of programs it opens for the names of functions and run-time types.
+# Plans come to the collector ready made, or as they are kept; the files of programs it opens for names of functions and
+# run-time types.
 OFFSETS_SOURCES = (
     "error.c",
     "json_out.c",

@@ -1,7 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build go1.20
 // +build go1.20
-
-// SPDX-License-Identifier: Apache-2.0
 
 package main
 
