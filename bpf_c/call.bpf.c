@@ -99,7 +99,7 @@ static __always_inline void count_lost(const struct site *site, struct fn_counte
 		add(n->returns_lost);
 }
 
-enum variant { REGS, FEW, MANY, DEEP };
+enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
 
 #ifdef USE_PERF
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
@@ -128,7 +128,7 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 #else
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {
-	if (variant == DEEP)
+	if (variant == DEEP || variant == DEEP_SHORT)
 		return events.ringbuf_reserve(sizeof(any_record));
 	if (variant != REGS)
 		return events.ringbuf_reserve(sizeof(struct call_record));
@@ -204,7 +204,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	}
 #ifndef WITHOUT_DEEP
 	if (variant == DEEP)
-		read_deep((struct deep_record *)r, site, n);
+		read_deep((struct deep_record *)r, site, n, TURNS_MAX);
+	if (variant == DEEP_SHORT)
+		read_deep((struct deep_record *)r, site, n, TURNS_SHORT);
 #endif
 	error = submit_record(ctx, r);
 	if (error) {
@@ -244,6 +246,12 @@ int call_many(struct pt_regs *ctx)
 int call_deep(struct pt_regs *ctx)
 {
 	return call_hit(ctx, DEEP);
+}
+
+/* Where a kernel's verifier gives up on call_deep. */
+int call_deep_short(struct pt_regs *ctx)
+{
+	return call_hit(ctx, DEEP_SHORT);
 }
 #endif
 

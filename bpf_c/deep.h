@@ -108,6 +108,15 @@ static __always_inline void deep_read(struct deep_record *d, u64 step, u64 count
 	}
 	at = used + sizeof(struct chunk);
 	error = read_user(d->r.data + at, len, addr);
+#ifndef SLEEPABLE
+	/* What the program has not touched yet is not resident: what lies before the end of the first page may be. */
+	u64 page = PAGE_SIZE - (addr & (PAGE_SIZE - 1));
+	opaque(page);
+	if (error && page < len && page <= CHUNK_MAX) {
+		len = page;
+		error = read_user(d->r.data + at, len, addr);
+	}
+#endif
 	if (error) {
 		head->status = CHUNK_FAULT;
 		len = 0;
@@ -319,14 +328,15 @@ static __always_inline void deep_step(struct deep_record *d, const struct step *
 	queue_dispatch(d, s, site);
 }
 
-static __always_inline void read_deep(struct deep_record *d, const struct site *site, struct fn_counters *n)
+static __always_inline void read_deep(struct deep_record *d, const struct site *site, struct fn_counters *n,
+				      const u64 turns)
 {
 	struct job first = { .first = site->steps, .n = site->n_steps };
 	int more = 1;
 
 	d->now = first;
 	d->head = d->tail = 0;
-	for (u64 turn = 0; turn < TURNS_MAX; turn++) {
+	for (u64 turn = 0; turn < turns; turn++) {
 		if (again(d->r.head.cursor) >= again(d->now.n)) {
 			more = next_job(d);
 			if (!more)

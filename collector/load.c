@@ -456,6 +456,7 @@ static struct err *read_program(struct collector *c, struct loader *l, struct cu
 	for (int i = 0; i < PROGRAM_VARIANTS; i++)
 		if (!strcmp(name, variant_names[i]))
 			variant = i;
+	bool is_short = !strcmp(name, "call_deep_short");
 	struct bpf_insn *insns = calloc(n ? n : 1, sizeof(*insns));
 	if (!insns)
 		return &err_nomem;
@@ -474,6 +475,11 @@ static struct err *read_program(struct collector *c, struct loader *l, struct cu
 		}
 		insns[at].src_reg = BPF_PSEUDO_MAP_FD;
 		insns[at].imm = fd;
+	}
+	if (is_short && !l->programs[PROGRAM_DEEP].shorter) {
+		l->programs[PROGRAM_DEEP].shorter = insns;
+		l->programs[PROGRAM_DEEP].n_short = n;
+		return NULL;
 	}
 	if (variant < 0 || l->programs[variant].insns) {
 		free(insns);
@@ -569,6 +575,13 @@ static struct err *load_variant(struct collector *c, struct loader *l, int varia
 	if (!p->insns)
 		return bad_blob("a program is missing");
 	p->fd = program_load(c, variant, attach_type, log, LOG_SIZE);
+	if (p->fd < 0 && p->shorter && errno != EPERM) {
+		free(p->insns);
+		p->insns = p->shorter;
+		p->n_insns = p->n_short;
+		p->shorter = NULL;
+		p->fd = program_load(c, variant, attach_type, log, LOG_SIZE);
+	}
 	if (p->fd < 0) {
 		int error = errno;
 		if (error == EPERM && !*log)
@@ -703,6 +716,7 @@ void collector_loader_destroy(struct collector *c)
 			if (c->loader->programs[i].fd >= 0)
 				close(c->loader->programs[i].fd);
 			free(c->loader->programs[i].insns);
+			free(c->loader->programs[i].shorter);
 		}
 		free(c->loader);
 		c->loader = NULL;

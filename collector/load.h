@@ -2,7 +2,7 @@
 /* What the compiler's child process hands over, and what loading keeps of it.
  *
  * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, call_deep, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * call_few, call_many, call_deep, call_deep_short, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
  * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
@@ -27,6 +27,8 @@ struct loaded_program {
 	int fd; /* -1: not needed, or not loaded */
 	size_t n_insns;
 	struct bpf_insn *insns;
+	size_t n_short; /* of call_deep: what is loaded in its place where the verifier gives up on it; 0: none */
+	struct bpf_insn *shorter;
 	uint32_t n_sites; /* sites that use it */
 };
 

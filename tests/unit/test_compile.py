@@ -88,7 +88,7 @@ def test_assemble_is_bounded(tmp_path: Path) -> None:
 def test_the_call_program_is_whole() -> None:
     text = assemble("call.bpf.c")
     assert '#include "' not in text
-    assert text.count("\nint ") == 5
+    assert text.count("\nint ") == 6
 
 
 # ---- the blob -------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_compile() -> None:
 @pytest.mark.parametrize("flags", [[], ["-DUSE_PERF"], ["-DLOG_LEVEL=2"], ["-DDATA_MAX=4096", "-DSTEPS_LIST=128"]])
 def test_compile_the_call_program(flags: list[str]) -> None:
     programs = unpack(Compiler().compile(assemble("call.bpf.c"), flags))
-    assert set(programs) == {"call_regs", "call_few", "call_many", "call_deep", "goroutine_exit"}
+    assert set(programs) == {"call_regs", "call_few", "call_many", "call_deep", "call_deep_short", "goroutine_exit"}
     names = {name for _, refs in programs.values() for _, name in refs}
     expected = {"control", "sites", "steps", "counters", "pids", "goids", "nothing", "telemetry", "events"}
     expected |= {"flat", "dispatch"}
