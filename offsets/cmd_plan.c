@@ -44,13 +44,16 @@ static struct err *write_sites(struct program *program, const struct func *func,
 	jout_bool(out, code->entry_is_target);
 	jout_key(out, "entry_candidates");
 	jout_array_begin(out);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		const struct insn *in = &code->insns[cand[i].insn];
+		char name[INSN_NAME_MAX] = "";
+
+		err = code_insn_name(code, cand[i].insn, name);
 		jout_object_begin(out);
 		jout_key(out, "addr");
 		jout_hex(out, in->addr);
 		jout_key(out, "insn");
-		jout_string(out, in->name);
+		jout_string(out, name);
 		jout_key(out, "emulated");
 		jout_bool(out, in->emulated);
 		jout_key(out, "check_branch");
@@ -75,7 +78,7 @@ static struct err *write_sites(struct program *program, const struct func *func,
 	}
 	jout_array_end(out);
 	code_destroy(code);
-	return NULL;
+	return err;
 }
 
 struct err *command_sites(struct program *program, int argc, char **argv, struct jout *out)

@@ -285,9 +285,11 @@ static uint8_t g_source(const struct plan_builder *b, const struct plan_func *f,
 	return b->plan->binary.go_minor >= 0 && b->plan->binary.go_minor < 17 ? G_RCX : G_R14;
 }
 
-static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct insn *in, uint8_t kind,
-			    uint8_t flags, uint32_t frame)
+static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct code *code, size_t insn,
+			    uint8_t kind, uint8_t flags, uint32_t frame)
 {
+	const struct insn *in = &code->insns[insn];
+	char name[INSN_NAME_MAX];
 	struct plan_site site = { .addr = in->addr,
 				  .kind = kind,
 				  .flags = flags,
@@ -302,11 +304,23 @@ static struct err *add_site(struct plan_builder *b, const struct plan_func *f, c
 	if (b->options->returns)
 		site.flags |= SITE_READ_STACK_HI;
 	site.g_source = g_source(b, f, in);
-	err = plan_intern(b, in->name, &site.insn);
+	err = code_insn_name(code, insn, name);
+	if (!err)
+		err = plan_intern(b, name, &site.insn);
 	return err ? err : plan_append(b, sites, site);
 }
 
 /* ---- the returns -------------------------------------------------------------------------------------------- */
+
+/* The same words at the same places are read by the same steps: many functions have tens of returns. */
+static void share_reads(struct plan_site *site, const struct plan_site *with)
+{
+	site->first_step = with->first_step;
+	site->n_steps = with->n_steps;
+	site->first_value = with->first_value;
+	site->n_values = with->n_values;
+	site->data_max = with->data_max;
+}
 
 static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,
 			       const struct abi_layout *abi, size_t n_params)
@@ -348,12 +362,19 @@ static struct err *add_returns(struct plan_builder *b, struct plan_func *f, cons
 			}
 		}
 	}
+	size_t first = SIZE_MAX;
 	for (size_t i = 0; i < code->n && !err; i++) {
 		if (code->insns[i].cls != INSN_RET)
 			continue;
-		err = add_site(b, f, &code->insns[i], SITE_RETURN, 0, 0);
-		if (!err && abi && b->options->results)
+		err = add_site(b, f, code, i, SITE_RETURN, 0, 0);
+		if (err || !abi || !b->options->results)
+			continue;
+		if (first == SIZE_MAX) {
+			first = b->plan->n_sites - 1;
 			err = plan_site_reads(b, f->first_result, f->n_results, words, n);
+		} else {
+			share_reads(&b->plan->sites[b->plan->n_sites - 1], &b->plan->sites[first]);
+		}
 	}
 	return err;
 }
@@ -455,10 +476,9 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 				      ? "its first instruction is a loop's head: without its returns a call cannot be "
 					"told from a turn of the loop"
 				      : "no instruction of it is executed exactly once a call");
-	const struct insn *in = &code->insns[site.insn];
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
-	err = add_site(b, f, in, SITE_ENTRY, site.flags, frame);
+	err = add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
 	if (!err && f->has_types && b->options->args)
 		err = plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
 	if (!err && words->cut)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "debug_file.h"
+#include "disassembler.h"
 #include "elf_priv.h"
 #include "plan.h"
 
@@ -142,6 +143,7 @@ void program_destroy(struct program *program)
 	elf_file_destroy(program->elf);
 	free(program->debug_why);
 	free(program);
+	disassembler_close();
 }
 
 struct err *program_dwarf(struct program *program, struct dwarf_info **ret)

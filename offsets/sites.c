@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "../bpf_c/record.h"
+#include "disassembler.h"
+#include "x86_outline.h"
 
 #define MORESTACK_LOOK 48 /* instructions looked at for the call of morestack: spills of 24 words, padding, the call */
 
@@ -27,13 +29,10 @@ static bool in_group(const cs_insn *in, uint8_t group)
 	return false;
 }
 
-/* PUSH of a register, every NOP form, and near branches; with a REX prefix too. A LOCK, REP or operand-size prefix on a branch
+/* PUSH of a register, NOP, and near branches; with a REX prefix too. A LOCK, REP or operand-size prefix on a branch
  * makes the kernel single-step it (arch/x86/kernel/uprobes.c), and so do those forms here. */
-static bool is_emulated(const cs_insn *in, enum insn_class cls)
+static bool is_emulated(const uint8_t *b, size_t size, enum insn_class cls, bool prefixed)
 {
-	const uint8_t *b = in->bytes;
-	bool prefixed = in->detail->x86.prefix[0] || in->detail->x86.prefix[2];
-
 	switch (cls) {
 	case INSN_CALL:
 	case INSN_JMP:
@@ -43,11 +42,10 @@ static bool is_emulated(const cs_insn *in, enum insn_class cls)
 	default:
 		break;
 	}
-	if (in->id == X86_INS_PUSH)
-		return ((b[0] & 0xf8) == 0x50 && in->size == 1) ||
-		       (b[0] == 0x41 && (b[1] & 0xf8) == 0x50 && in->size == 2);
-	/* Only the one-byte NOP is emulated by every kernel (6.1 too). */
-	return in->id == X86_INS_NOP && in->size == 1;
+	/* Of the NOPs only the one of one byte is emulated by every kernel (6.1 too). */
+	if (size == 1)
+		return (b[0] & 0xf8) == 0x50 || b[0] == 0x90;
+	return size == 2 && b[0] == 0x41 && (b[1] & 0xf8) == 0x50;
 }
 
 static void classify(const cs_insn *in, struct insn *out)
@@ -56,7 +54,6 @@ static void classify(const cs_insn *in, struct insn *out)
 	bool direct = x->op_count == 1 && x->operands[0].type == X86_OP_IMM;
 
 	*out = (struct insn){ .addr = in->address, .size = in->size };
-	snprintf(out->name, sizeof(out->name), "%.13s", in->mnemonic);
 	if (in_group(in, CS_GRP_CALL))
 		out->cls = direct ? INSN_CALL : INSN_CALL_IND;
 	else if (in_group(in, CS_GRP_RET) || in_group(in, CS_GRP_IRET))
@@ -70,7 +67,27 @@ static void classify(const cs_insn *in, struct insn *out)
 		out->cls = INSN_STOP;
 	if (direct && (out->cls == INSN_CALL || out->cls == INSN_JMP || out->cls == INSN_JCC))
 		out->target = x->operands[0].imm;
-	out->emulated = is_emulated(in, out->cls);
+	out->emulated =
+		is_emulated(in->bytes, in->size, out->cls, in->detail->x86.prefix[0] || in->detail->x86.prefix[2]);
+}
+
+/* The quick reading, which is held against Capstone's by a test; false where it cannot tell. */
+static bool classify_quickly(const uint8_t *p, size_t left, uint64_t addr, struct insn *out)
+{
+	static const uint8_t classes[] = {
+		[X86_FLOW_NEXT] = INSN_OTHER, [X86_FLOW_CALL] = INSN_CALL,       [X86_FLOW_CALL_IND] = INSN_CALL_IND,
+		[X86_FLOW_JMP] = INSN_JMP,    [X86_FLOW_JMP_IND] = INSN_JMP_IND, [X86_FLOW_JCC] = INSN_JCC,
+		[X86_FLOW_RET] = INSN_RET,    [X86_FLOW_STOP] = INSN_STOP,
+	};
+	struct x86_outline in;
+
+	if (!x86_outline_read(p, left, &in))
+		return false;
+	*out = (struct insn){ .addr = addr, .size = in.size, .cls = classes[in.flow] };
+	if (out->cls == INSN_CALL || out->cls == INSN_JMP || out->cls == INSN_JCC)
+		out->target = addr + (uint64_t)in.target;
+	out->emulated = is_emulated(p, in.size, out->cls, in.prefixed);
+	return true;
 }
 
 /* Index of the instruction at addr, or SIZE_MAX. */
@@ -186,6 +203,74 @@ static struct err *find_entry_block(struct code *code, const struct func_table *
 	return NULL;
 }
 
+static struct err *classify_slowly(const uint8_t *p, size_t left, uint64_t addr, struct insn *out)
+{
+	cs_insn *in;
+	csh cs;
+	struct err *err = disassembler_open(&cs, &in);
+
+	if (err)
+		return err;
+	if (!cs_disasm_iter(cs, &p, &left, &addr, in))
+		return &err_notfound;
+	classify(in, out);
+	return NULL;
+}
+
+static struct err *decode(struct code *code, const char *name)
+{
+	size_t size = code->end - code->entry, cap = 0;
+	struct err *err = NULL;
+
+	for (size_t at = 0; at < size && !err;) {
+		if (code->n == cap) {
+			/* of Go's code an instruction takes about 5 bytes */
+			cap = cap ? 2 * cap : size / 4 + 16;
+			struct insn *insns = realloc(code->insns, cap * sizeof(*insns));
+			if (!insns) {
+				err = &err_nomem;
+				break;
+			}
+			code->insns = insns;
+		}
+		struct insn *in = &code->insns[code->n++];
+		if (!classify_quickly(code->text + at, size - at, code->entry + at, in))
+			err = classify_slowly(code->text + at, size - at, code->entry + at, in);
+		if (err == &err_notfound)
+			err = err_create(ERR_MALFORMED, "an unknown instruction at 0x%llx in '%s'",
+					 (unsigned long long)(code->entry + at), name);
+		if (!err)
+			at += in->size;
+	}
+	return err;
+}
+
+struct err *code_insn_name(const struct code *code, size_t i, char name[INSN_NAME_MAX])
+{
+	const struct insn *in = &code->insns[i];
+	const uint8_t *p = code->text + (in->addr - code->entry);
+	size_t left = in->size;
+	uint64_t addr = in->addr;
+	struct err *err;
+	cs_insn *insn;
+	csh cs;
+
+	/* the usual sites, not worth a disassembler */
+	const char *usual = in->cls == INSN_RET && in->size == 1                  ? "ret"
+			    : in->cls == INSN_OTHER && in->emulated && *p != 0x90 ? "push"
+										  : NULL;
+	if (usual) {
+		snprintf(name, INSN_NAME_MAX, "%s", usual);
+		return NULL;
+	}
+	err = disassembler_open(&cs, &insn);
+	if (err)
+		return err;
+	bool known = cs_disasm_iter(cs, &p, &left, &addr, insn);
+	snprintf(name, INSN_NAME_MAX, "%s", known ? insn->mnemonic : "?");
+	return NULL;
+}
+
 struct err *code_read(struct elf_file *elf, const struct func_table *funcs, const struct func *func, struct code **ret)
 {
 	uint64_t size = func->end - func->entry;
@@ -207,44 +292,13 @@ struct err *code_read(struct elf_file *elf, const struct func_table *funcs, cons
 		code_destroy(code);
 		return err_wrap(err, "text of '%s'", func->name);
 	}
-	/* The linker pads with INT3 (NOP before Go 1.16 in places); RET is no padding. */
-	while (size > 1 && code->text[size - 1] == 0xcc)
-		size--;
 	code->entry = func->entry;
 	code->end = func->entry + size;
 
-	csh cs;
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &cs) != CS_ERR_OK) {
-		code_destroy(code);
-		return &err_nomem;
-	}
-	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
-	cs_insn *in = cs_malloc(cs);
-	const uint8_t *p = code->text;
-	size_t left = size, cap = 0;
-	uint64_t addr = code->entry;
-	while (left && in && !err) {
-		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
-			err = err_create(ERR_MALFORMED, "an unknown instruction at 0x%llx in '%s'",
-					 (unsigned long long)addr, func->name);
-			break;
-		}
-		if (code->n == cap) {
-			cap = cap ? 2 * cap : 64;
-			struct insn *insns = realloc(code->insns, cap * sizeof(*insns));
-			if (!insns) {
-				err = &err_nomem;
-				break;
-			}
-			code->insns = insns;
-		}
-		classify(in, &code->insns[code->n++]);
-	}
-	if (!in)
-		err = &err_nomem;
-	else
-		cs_free(in, 1);
-	cs_close(&cs);
+	err = decode(code, func->name);
+	/* The linker pads with INT3 (NOP before Go 1.16 in places); the last byte of a jump may look the same. */
+	while (!err && code->n > 1 && code->text[code->insns[code->n - 1].addr - code->entry] == 0xcc)
+		code->end = code->insns[--code->n].addr;
 	if (!err)
 		err = find_entry_block(code, funcs);
 	if (err) {
@@ -253,6 +307,13 @@ struct err *code_read(struct elf_file *elf, const struct func_table *funcs, cons
 	}
 	*ret = code;
 	return NULL;
+}
+
+static bool is_jbe(const struct code *code, const struct insn *in)
+{
+	const uint8_t *b = code->text + (in->addr - code->entry);
+
+	return (in->size == 2 && b[0] == 0x76) || (in->size == 6 && b[0] == 0x0f && b[1] == 0x86);
 }
 
 struct err *entry_candidates(const struct code *code, struct entry_site **ret, size_t *n_ret)
@@ -271,7 +332,7 @@ struct err *entry_candidates(const struct code *code, struct entry_site **ret, s
 		/* Before the last branch of the check a hit may come again; at it the flags tell, where it is a JBE. */
 		if (last_check != SIZE_MAX && i < last_check)
 			continue;
-		if (in->cls == INSN_STOP || (in->check && strcmp(in->name, "jbe")))
+		if (in->cls == INSN_STOP || (in->check && !is_jbe(code, in)))
 			continue;
 		v[n++] = (struct entry_site){
 			.insn = i,

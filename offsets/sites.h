@@ -26,8 +26,7 @@ struct insn {
 	uint8_t size;
 	uint8_t cls; /* enum insn_class */
 	bool emulated; /* the kernel emulates it under a probe: arch/x86/kernel/uprobes.c, branch_setup_xol_ops and push_setup_xol_ops */
-	bool check;    /* a branch of the stack check: taken, it goes to morestack */
-	char name[14]; /* mnemonic */
+	bool check; /* a branch of the stack check: taken, it goes to morestack */
 };
 
 struct code {
@@ -47,6 +46,11 @@ struct code {
 /* Decode a function. ERR_MALFORMED where its text does not decode to the end or a branch goes into the middle of an instruction. */
 struct err *code_read(struct elf_file *elf, const struct func_table *funcs, const struct func *func, struct code **ret);
 void code_destroy(struct code *code);
+
+#define INSN_NAME_MAX 32 /* as long as Capstone's */
+
+/* The mnemonic of an instruction. */
+struct err *code_insn_name(const struct code *code, size_t i, char name[INSN_NAME_MAX]);
 
 /* ---- what stands where in the entry block ------------------------------------------------------------------ */
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the words of the parameters stand before each instruction of the entry block: the truth of the code itself, which holds for
  * parameters that DWARF is silent about, and for floats, which a probe can read only once the code has put them into memory. */
-#include <capstone/capstone.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "disassembler.h"
 #include "sites.h"
 
 enum { R_SP = 15, R_BP = 14, R_NONE = -1 };
@@ -316,7 +316,8 @@ struct err *track_entry(const struct code *code, const struct track_word *words,
 			struct track **states_ret)
 {
 	struct track *states = calloc(code->n_entry ? code->n_entry : 1, sizeof(*states));
-	struct err *err = NULL;
+	struct err *err;
+	cs_insn *in;
 	csh cs;
 
 	if (!states || n_words > TRACK_WORDS) {
@@ -324,37 +325,26 @@ struct err *track_entry(const struct code *code, const struct track_word *words,
 		return states ? err_create(ERR_UNSUPPORTED, "more than %d words of parameters", TRACK_WORDS)
 			      : &err_nomem;
 	}
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &cs) != CS_ERR_OK) {
+	err = disassembler_open(&cs, &in);
+	if (err) {
 		free(states);
-		return &err_nomem;
+		return err;
 	}
-	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
-	cs_insn *in = cs_malloc(cs);
 	const uint8_t *p = code->text;
 	size_t left = code->end - code->entry;
 	uint64_t addr = code->entry;
 	if (code->n_entry)
 		start_state(&states[0], words, n_words);
-	for (size_t i = 0; in && i + 1 < code->n_entry; i++) {
+	for (size_t i = 0; i + 1 < code->n_entry; i++) {
 		struct track *t = &states[i + 1];
 
-		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
-			err = err_create(ERR_MALFORMED, "an unknown instruction at 0x%llx", (unsigned long long)addr);
+		/* Of one that Capstone does not know nobody can tell what it writes: what comes after is no place to read. */
+		if (!cs_disasm_iter(cs, &p, &left, &addr, in))
 			break;
-		}
 		*t = states[i];
 		if (!t->valid || track_move(t, in, words) || track_stack(t, in, words))
 			continue;
 		track_other(cs, t, in);
-	}
-	if (!in)
-		err = &err_nomem;
-	else
-		cs_free(in, 1);
-	cs_close(&cs);
-	if (err) {
-		free(states);
-		return err;
 	}
 	*states_ret = states;
 	return NULL;
