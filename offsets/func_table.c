@@ -13,11 +13,15 @@
  * stands about once (bodies of two ABIs share one, linkers fold common ends). */
 #define NAMES_RATIO_MAX 16
 #define ABI0_SUFFIX ".abi0"
+#define LOOKUPS_WITHOUT_INDEX 16 /* names looked up by going through the table; with more of them an index pays */
 
 struct func_priv {
 	struct pclntab pcln;
 	size_t n_owned;
 	char **owned; /* names that had to be copied */
+	uint32_t n_lookups;
+	size_t n_buckets;         /* power of two */
+	uint32_t *buckets, *next; /* index + 1 in the table, 0 at the end; NULL before LOOKUPS_WITHOUT_INDEX */
 };
 
 struct symbols {
@@ -206,6 +210,14 @@ static struct err *symbol_func(struct func_table *table, const struct elf_symbol
 	return ret->abi0 ? own_name(table->priv, symbol->name, n - strlen(ABI0_SUFFIX), &ret->name) : NULL;
 }
 
+static void drop_name_index(struct func_priv *priv)
+{
+	free(priv->buckets);
+	free(priv->next);
+	priv->buckets = priv->next = NULL;
+	priv->n_lookups = 0;
+}
+
 /* Both lists are sorted by address. */
 static struct err *merge(struct func_table *table, const struct symbols *s)
 {
@@ -247,6 +259,7 @@ static struct err *merge(struct func_table *table, const struct symbols *s)
 		n++;
 	}
 	free(table->v);
+	drop_name_index(table->priv);
 	table->v = v;
 	table->n = n;
 	return NULL;
@@ -307,6 +320,7 @@ void func_table_destroy(struct func_table *table)
 		for (size_t i = 0; i < table->priv->n_owned; i++)
 			free(table->priv->owned[i]);
 		free(table->priv->owned);
+		drop_name_index(table->priv);
 		free(table->priv);
 	}
 	free(table->v);
@@ -330,15 +344,53 @@ const struct func *func_table_find_addr(const struct func_table *table, uint64_t
 	return low && addr < table->v[low - 1].end ? &table->v[low - 1] : NULL;
 }
 
+static uint32_t name_bucket(const struct func_priv *priv, const char *name)
+{
+	uint64_t h = 14695981039346656037ull; /* FNV-1a */
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 1099511628211ull;
+	return (h ^ h >> 32) & (priv->n_buckets - 1);
+}
+
+/* Chains by hash of the name, for those who ask often; a table without them answers as well, slowly. */
+static void make_name_index(const struct func_table *table)
+{
+	struct func_priv *priv = table->priv;
+	size_t n = 1;
+
+	while (n < table->n)
+		n *= 2;
+	priv->buckets = calloc(n, sizeof(*priv->buckets));
+	priv->next = calloc(table->n ? table->n : 1, sizeof(*priv->next));
+	if (!priv->buckets || !priv->next) {
+		free(priv->buckets);
+		free(priv->next);
+		priv->buckets = priv->next = NULL;
+		return;
+	}
+	priv->n_buckets = n;
+	for (size_t i = table->n; i-- > 0;) { /* backwards, so that a chain is in order of address */
+		uint32_t *head = &priv->buckets[name_bucket(priv, table->v[i].name)];
+
+		priv->next[i] = *head;
+		*head = (uint32_t)i + 1;
+	}
+}
+
 size_t func_table_find_name(const struct func_table *table, const char *name, const struct func **v, size_t max)
 {
+	struct func_priv *priv = table->priv;
 	size_t n = 0;
 
-	for (size_t i = 0; i < table->n; i++) {
-		if (strcmp(table->v[i].name, name) != 0)
+	if (!priv->buckets && ++priv->n_lookups == LOOKUPS_WITHOUT_INDEX)
+		make_name_index(table);
+	for (size_t i = priv->buckets ? priv->buckets[name_bucket(priv, name)] : 1; i && i <= table->n;
+	     i = priv->buckets ? priv->next[i - 1] : i + 1) {
+		if (strcmp(table->v[i - 1].name, name) != 0)
 			continue;
 		if (n < max)
-			v[n] = &table->v[i];
+			v[n] = &table->v[i - 1];
 		n++;
 	}
 	return n;

@@ -95,7 +95,7 @@ struct err *plan_list_for(struct plan_builder *b, enum list_kind kind, uint32_t 
 struct err *list_begin(struct list_builder *r, struct plan_builder *b)
 {
 	*r = (struct list_builder){ .b = b, .first_step = b->plan->n_steps };
-	r->queue = calloc(QUEUE_MAX, sizeof(*r->queue));
+	r->queue = malloc(QUEUE_MAX * sizeof(*r->queue));
 	return r->queue ? NULL : &err_nomem;
 }
 
