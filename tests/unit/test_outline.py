@@ -23,8 +23,22 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).stdout.split()
     sources = [p for p in sorted((ROOT / "offsets").glob("*.c")) if p.name != "main.c" and "cmd_" not in p.name]
     subprocess.run(
-        ["gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'offsets'}"]
-        + ["-o", str(program), str(ROOT / "tests/unit/outline_harness.c"), *map(str, sources), *libraries],
+        [
+            "gcc",
+            "-std=c11",
+            "-D_GNU_SOURCE",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I{ROOT / 'offsets'}",
+            "-o",
+            str(program),
+            str(ROOT / "tests/unit/outline_harness.c"),
+            *map(str, sources),
+            *libraries,
+        ],
         check=True,
     )
     return program
