@@ -17,6 +17,7 @@ struct err *command_params(struct program *program, int argc, char **argv, struc
 struct err *command_type(struct program *program, int argc, char **argv, struct jout *out);      /* TYPE */
 struct err *command_sites(struct program *program, int argc, char **argv, struct jout *out);     /* FUNC */
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out);      /* FUNC */
+struct err *command_walk(struct program *program, int argc, char **argv, struct jout *out);
 
 /* Members "file", "go", "build_id", "pie", "arch" of the object that is open in `out`. */
 void command_write_file(struct program *program, struct jout *out);

@@ -20,6 +20,7 @@ static const struct command {
 	{ "type", "FILE TYPE", "a type with its fields", command_type },
 	{ "sites", "FILE FUNC", "where calls and returns of a function can be probed", command_sites },
 	{ "plan", "FILE FUNC [OPTION]", "what a probe on a function reads", command_plan },
+	{ "walk", "FILE", "how many parameters there are, and of how many the place is told", command_walk },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))

@@ -170,10 +170,11 @@ class Truth:
         assert lists is not None
         self.lists = lists
 
-    def functions(self, package: str) -> Iterator[tuple[str, int, int, DIE]]:
+    def functions(self, package: str | None) -> Iterator[tuple[str, int, int, DIE]]:
+        """Of one package, or all."""
         for unit in self.dwarf.iter_CUs():
             top = unit.get_top_DIE()
-            if self.text(top) != package:
+            if package is not None and self.text(top) != package:
                 continue
             for die in top.iter_children():
                 if die.tag == "DW_TAG_subprogram" and "DW_AT_low_pc" in die.attributes:
@@ -443,3 +444,15 @@ def test_damaged_debug_information(offsets_cmd: Run, tracee: Callable[..., Path]
             else:
                 assert run.returncode == 3 and run.stderr.startswith("error: "), (seed, run)
                 assert run.stdout == ""
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_walk_counts_what_pyelftools_counts(offsets_cmd: Run, go_program: Callable[..., Path], version: str) -> None:
+    path = go_program(PROGRAM, version)
+    truth = Truth(path)
+    functions = sum(1 for name, low, end, _ in truth.functions(None) if name and end > low)
+    walk = json.loads(offsets_cmd("walk", path).stdout)
+    assert walk["functions"] == functions
+    assert walk["malformed"] == 0
+    values = walk["params"] + walk["results"]
+    assert walk["located"] + walk["unlocated"] + walk["unsupported"] == values > 1000
