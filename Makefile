@@ -111,6 +111,27 @@ fresh: packages-fresh ## run the two commands in a minimal Debian made for it (r
 runtime-offsets: build dev ## read the layout of goroutines out of each Go version, for files without debug information
 	$(PY) scripts/runtime_offsets.py
 
+# Seconds for each target; `make fuzz FUZZ_SECONDS=3600` for longer. What a fuzzer finds stands in build/fuzz/found.
+FUZZ_SECONDS ?= 12
+FUZZ_TARGETS := elf functions debug plan recording
+FUZZ_CFLAGS := -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_SRC := $(filter-out offsets/main.c offsets/cmd_%,$(OFFSETS_SRC)) $(COLLECTOR_SRC) $(wildcard tests/fuzz/*.c)
+FUZZ_OBJ := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
+FUZZ_SHARED := $(filter-out build/fuzz/obj/tests/fuzz/fuzz_%,$(FUZZ_OBJ))
+.SECONDARY: $(FUZZ_OBJ)
+.PHONY: fuzz
+fuzz: build packages-lint dev $(TRACEE) ## damaged and made-up files for every reader, FUZZ_SECONDS each
+	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
+	$(PY) tests/fuzz/corpus.py build/fuzz/corpus $(TRACEE)
+	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(STRICT) $(FUZZ_CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED)
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIB_LDLIBS) -lbcc_bpf -lm -pthread
+
 ##@ Install
 .PHONY: install
 install: build ## put gopherscope on PATH and the package where the system's python3 finds it
@@ -144,4 +165,4 @@ kernels-doc: ## make docs/kernels.md from what test-vm found
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
--include $(OFFSETS_OBJ:.o=.d)
+-include $(OFFSETS_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)

@@ -140,7 +140,7 @@ static char *put_escaped(char *p, uint32_t c)
 
 bool jout_string_part(struct jout *j, const void *bytes, size_t n)
 {
-	const uint8_t *s = bytes, *end = s + n;
+	const uint8_t *s = bytes, *end = n ? s + n : s; /* bytes may be NULL where n is 0 */
 	bool valid = true;
 
 	while (s < end) {

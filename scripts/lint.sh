@@ -30,7 +30,7 @@ compile_all() { # COMPILER
   return $status
 }
 
-c_format() { clang-format --dry-run -Werror offsets/*.[ch] collector/*.[ch] bpf_c/*.[ch]; }
+c_format() { clang-format --dry-run -Werror offsets/*.[ch] collector/*.[ch] bpf_c/*.[ch] tests/fuzz/*.[ch]; }
 
 spdx() {
   local missing
