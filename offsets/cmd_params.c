@@ -9,6 +9,7 @@
 #include "commands.h"
 
 #define SAME_NAME_MAX 8
+#define DWARF_XMM0 17
 
 /* DWARF's register numbers (System V ABI for amd64, figure 3.36). */
 static void write_register(struct jout *out, int reg)
@@ -109,11 +110,40 @@ static struct err *write_location(struct dwarf_info *dw, const struct dwarf_func
 	return NULL;
 }
 
-static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *f, const struct type_table *types,
-				uint64_t pc, struct jout *out)
+/* Where the calling convention puts the value: a parameter at the entry, a result at the return. NULL: not known. */
+static void write_abi(const struct abi_layout *abi, const struct abi_value *value, struct jout *out)
 {
+	static const int8_t dwarf_regs[] = { 0, 3, 2, 5, 4, 8, 9, 10, 11 }; /* of RAX RBX RCX RDI RSI R8–R11 */
+
+	jout_key_lit(out, "abi");
+	if (!value) {
+		jout_null(out);
+		return;
+	}
+	jout_array_begin(out);
+	for (uint32_t i = value->first_word; i < value->first_word + value->n_words; i++) {
+		const struct abi_word *w = &abi->words[i];
+		struct dwarf_piece piece = { .offset = w->offset, .size = w->size, .value = w->place };
+
+		piece.place = w->where == ABI_STACK ? DWARF_PLACE_CFA : DWARF_PLACE_REG;
+		if (w->where == ABI_INT_REG)
+			piece.reg = dwarf_regs[w->place];
+		else if (w->where == ABI_FLOAT_REG)
+			piece.reg = DWARF_XMM0 + w->place;
+		write_piece(out, &piece);
+	}
+	jout_array_end(out);
+}
+
+static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *f, const struct abi_layout *abi,
+				const struct type_table *types, uint64_t pc, struct jout *out)
+{
+	size_t param = 0, result = 0;
 	struct err *err = NULL;
 
+	/* In the layout all results stand behind all parameters. */
+	for (size_t i = 0; i < f->n_params; i++)
+		result += !f->params[i].result;
 	jout_key_lit(out, "params");
 	jout_array_begin(out);
 	for (size_t i = 0; i < f->n_params && !err; i++) {
@@ -133,6 +163,7 @@ static struct err *write_params(struct dwarf_info *dw, const struct dwarf_func *
 		jout_bool(out, p->result);
 		jout_key_lit(out, "at");
 		jout_hex(out, pc);
+		write_abi(abi, abi->n_values == f->n_params ? &abi->values[p->result ? result++ : param++] : NULL, out);
 		err = write_location(dw, f, p, t->size, pc, out);
 		jout_object_end(out);
 	}
@@ -197,7 +228,11 @@ static struct err *write_func(struct program *program, struct dwarf_info *dw, co
 	jout_bool(out, f->results_missing);
 	jout_key_lit(out, "results_inferred");
 	jout_bool(out, f->results_inferred);
-	err = write_params(dw, f, types, pc, out);
+	struct abi_layout abi = {};
+	err = func ? plan_abi_layout(program, func, &abi) : NULL;
+	if (!err)
+		err = write_params(dw, f, &abi, types, pc, out);
+	abi_layout_deinit(&abi);
 	jout_object_end(out);
 	return err;
 }

@@ -402,10 +402,9 @@ static struct err *unknown_signature(struct plan_builder *b, struct plan_func *f
 	return plan_warn(b, f, "no debug information for this function: its arguments and results are not known");
 }
 
-/* Signature and layout, where there is debug information for this function. Without it: has_types 0 and a warning. */
-static struct err *read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
-				  struct dwarf_func **df_ret, struct abi_layout *abi_ret, size_t *n_params_ret,
-				  size_t *dict_ret)
+struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
+				struct dwarf_func **df_ret, struct abi_layout *abi_ret, size_t *n_params_ret,
+				size_t *dict_ret)
 {
 	struct dwarf_func *df = NULL;
 	struct err *err;
@@ -506,7 +505,7 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 	if (err)
 		return err;
 	f.abi = b->abi.abi;
-	err = read_signature(b, &f, func, &df, &abi, &n_params, &dict);
+	err = plan_read_signature(b, &f, func, &df, &abi, &n_params, &dict);
 	if (!err) {
 		if (df && df->decl_file && df->decl_line) {
 			file = df->decl_file;

@@ -172,6 +172,10 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 			struct plan **ret);
 void plan_destroy(struct plan *plan);
 
+/* Where the calling convention puts the parameters and results of one function at its entry and its return. The dictionary of a generic
+ * function is left out. A layout without values: their types are not known, or cannot be placed. */
+struct err *plan_abi_layout(struct program *program, const struct func *func, struct abi_layout *ret);
+
 /* Keep a plan in a file and read it back (plan_io.c). Reading checks every index, size and string; ERR_MALFORMED says which is wrong. */
 struct err *plan_write(const struct plan *plan, const char *path);
 struct err *plan_read(const char *path, struct plan **ret);

@@ -56,6 +56,12 @@ struct err *plan_layout(struct plan_builder *b, struct plan_func *f, const struc
 
 struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, uint32_t n, uint32_t type);
 
+/* Signature and layout, where there is debug information for this function. Without it: has_types 0 and a warning. *dict_ret is the index
+ * of the dictionary of a generic function among the *n_params_ret parameters of the layout, or SIZE_MAX. */
+struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
+				struct dwarf_func **df_ret, struct abi_layout *abi_ret, size_t *n_params_ret,
+				size_t *dict_ret);
+
 /* The type that words without one get: "uintptr". */
 struct err *plan_word_type(struct plan_builder *b, uint32_t *ret);
 
