@@ -28,7 +28,7 @@
 #define DATA_LIMIT 32768u /* bytes of data of one record; a plan that may need more says what was left out */
 /* Bytes of data of a record whose site leads to lists: what those read is not known beforehand. */
 #define DEEP_DATA 8192u
-#define DEEP_CHUNK 4096u /* bytes that a step of such a list reads at most */
+#define DEEP_CHUNK 4096u      /* bytes that a step of such a list reads at most */
 #define LOG_SIZE (16u << 20)  /* before Linux 6.4 the beginning of a longer log is kept, not the reason at its end */
 #define OPEN_CALLS_MAX 131072 /* MODE_HIST; of more the oldest are forgotten, and their returns counted as unpaired */
 #define DURATIONS_MAX 65536   /* classes of all functions together */

@@ -53,6 +53,36 @@ static bool spliced_equals(const struct spliced *s, const char *text)
 	return true;
 }
 
+/* Is `type` (with a pointer's star or without) the one that ends in `base`, a type's name without its package? */
+static bool is_receiver(const char *type, const char *base, size_t len)
+{
+	size_t n = strlen(type);
+
+	return n > len && type[n - len - 1] == '.' && !memcmp(type + n - len, base, len);
+}
+
+enum func_dictionary func_name_dictionary(const char *name, const char *first_type)
+{
+	const char *open = strchr(name, '['), *close = open ? strrchr(open, ']') : NULL;
+	const char *rest = close ? close + 1 : "", *base;
+
+	if (!close || (!strstr(name, "[go.shape.") && !strstr(name, ELLIPSIS)))
+		return FUNC_DICT_NONE;
+	if (!strncmp(name, "type:.", 6) || !strncmp(name, "type..", 6)) /* the latter up to Go 1.19 */
+		return FUNC_DICT_NONE;
+	if (!*rest)
+		return FUNC_DICT_FUNC;
+	if (*rest == ')')
+		rest++;
+	if (*rest != '.' || strpbrk(rest + 1, ".-"))
+		return FUNC_DICT_NONE;
+	for (base = open; base > name && base[-1] != '.' && base[-1] != '/';)
+		base--;
+	if (base[0] == '(' && base[1] == '*')
+		base += 2;
+	return is_receiver(first_type, base, close + 1 - base) ? FUNC_DICT_METHOD : FUNC_DICT_NONE;
+}
+
 bool func_name_is_instance(const char *short_name, const char *full)
 {
 	struct spliced s;

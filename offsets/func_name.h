@@ -19,4 +19,15 @@ enum func_match func_pattern_kind(const char *pattern, const char *name);
  * (cmd/link/internal/ld/pcln.go, generateFuncnametab, Go 1.18 to 1.20; later versions have the full name). */
 bool func_name_is_instance(const char *short_name, const char *full);
 
+/* The dictionary that code shared by instances ("[go.shape.int]") takes as a hidden parameter. */
+enum func_dictionary {
+	FUNC_DICT_NONE,
+	FUNC_DICT_FUNC,   /* of a generic function: the first parameter */
+	FUNC_DICT_METHOD, /* of a method of a generic type: beside the receiver */
+};
+
+/* first_type: the type of the first parameter, "" if there is none. Only it tells a method, F[…].m, from a closure in a function,
+ * F[…].func1: closures get the dictionary behind all else, if at all; a type's equality and hash functions need none. */
+enum func_dictionary func_name_dictionary(const char *name, const char *first_type);
+
 #endif

@@ -99,6 +99,15 @@ static int abi_index_of_dwarf(int reg)
 
 #define DWARF_XMM0 17
 
+/* Two words in one register are what the function makes of its argument (p = p[:len(p):len(p)]), not the argument. */
+static bool is_repeated(const struct dwarf_piece *pieces, size_t n, size_t k)
+{
+	for (size_t i = 0; i < n; i++)
+		if (i != k && pieces[i].place == DWARF_PLACE_REG && pieces[i].reg == pieces[k].reg)
+			return true;
+	return false;
+}
+
 /* Hold the ABI's word against DWARF's location at the first instruction. DWARF's is used where they differ in registers; on the stack
  * the rule stands (old compilers describe parts of a value there as the whole). */
 static struct err *witness(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df,
@@ -123,7 +132,7 @@ static struct err *witness(struct plan_builder *b, struct plan_func *f, const st
 		for (size_t k = 0; k < n_pieces; k++) {
 			const struct dwarf_piece *p = &pieces[k];
 			if (p->place != DWARF_PLACE_REG || p->offset != abi_words[i].offset ||
-			    p->size != abi_words[i].size)
+			    p->size != abi_words[i].size || is_repeated(pieces, n_pieces, k))
 				continue;
 			bool is_float = p->reg >= DWARF_XMM0;
 			int place = is_float ? p->reg - DWARF_XMM0 : abi_index_of_dwarf(p->reg);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "func_name.h"
 #include "plan_build.h"
 
 /* ---- the rule -------------------------------------------------------------------------------------------------- */
@@ -18,19 +19,18 @@ static bool is_generic(const char *name)
 static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, const char *name, bool generic,
 			     uint32_t **ret, size_t *n_params_ret, size_t *dict_ret)
 {
+	const struct type_table *types = &b->plan->types;
+	const char *first = f->n_params ? type_string(types, types->v[b->plan->vars[f->first_param].type].name) : "";
+	enum func_dictionary kind = generic ? func_name_dictionary(name, first) : FUNC_DICT_NONE;
 	uint32_t *v = calloc(f->n_params + f->n_results + 1, sizeof(*v));
 	size_t n = 0, dict = SIZE_MAX;
 	struct err *err = NULL;
 
 	if (!v)
 		return &err_nomem;
-	if (generic) {
-		/* Before the receiver up to Go 1.19, behind it from 1.20 (cmd/compile/internal/noder). A method's name has its type's
-		 * parameters before a dot and a name. */
-		const char *close = strrchr(name, ']');
-		bool method = close && (close[1] == '.' || (close[1] == ')' && close[2] == '.')) && f->n_params;
-		dict = method && b->plan->binary.go_minor >= 20 ? 1 : 0;
-	}
+	/* A method's stands before the receiver up to Go 1.19, behind it from 1.20 (cmd/compile/internal/noder). */
+	if (kind != FUNC_DICT_NONE)
+		dict = kind == FUNC_DICT_METHOD && b->plan->binary.go_minor >= 20 ? 1 : 0;
 	for (uint32_t i = 0; i < f->n_params && !err; i++) {
 		if (n == dict)
 			err = plan_word_type(b, &v[n++]);
@@ -46,7 +46,7 @@ static struct err *abi_types(struct plan_builder *b, const struct plan_func *f, 
 		return err;
 	}
 	*ret = v;
-	*dict_ret = generic ? dict : SIZE_MAX;
+	*dict_ret = dict;
 	return NULL;
 }
 
