@@ -132,6 +132,11 @@ build/fuzz/obj/%.o: %.c
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED)
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIB_LDLIBS) -lbcc_bpf -lm -pthread
 
+.PHONY: witness
+witness: build packages-test dev ## hold locations and sites of three big programs against other tools (docs/witness.md)
+	@$(BOOTSTRAP) toolchains
+	PYTHONPATH=tests $(PY) tests/witness/report.py
+
 ##@ Install
 .PHONY: install
 install: build ## put gopherscope on PATH and the package where the system's python3 finds it

@@ -57,7 +57,14 @@ golang-go have go
 ca-certificates test -d /etc/ssl/certs
 NEEDS
 }
-needs_test() { needs_demo; }
+needs_test() {
+  needs_demo
+  cat <<'NEEDS'
+llvm have llvm-dwarfdump
+gdb have gdb
+binutils have objdump
+NEEDS
+}
 needs_lint() {
   cat <<'NEEDS'
 clang have clang
