@@ -204,6 +204,18 @@ static size_t score(const char *name, size_t name_size, const char *wanted, size
 	return 1 + distance(name, name_size, wanted, wanted_size, limit);
 }
 
+size_t func_name_nearness(const char *name, const char *wanted)
+{
+	size_t name_size = strnlen(name, SUGGEST_NAME_MAX + 1), wanted_size = strnlen(wanted, SUGGEST_NAME_MAX + 1);
+	/* of one letter nothing is left when one is changed */
+	size_t limit = 2 + wanted_size / 4 < wanted_size ? 2 + wanted_size / 4 : wanted_size, s;
+
+	if (name_size > SUGGEST_NAME_MAX || wanted_size > SUGGEST_NAME_MAX)
+		return SIZE_MAX;
+	s = score(name, name_size, wanted, wanted_size, limit);
+	return s <= limit ? s : SIZE_MAX;
+}
+
 size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max)
 {
 	size_t wanted_size = strlen(name), limit = 2 + wanted_size / 4, n = 0;

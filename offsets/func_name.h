@@ -30,4 +30,7 @@ enum func_dictionary {
  * F[…].func1: closures get the dictionary behind all else, if at all; a type's equality and hash functions need none. */
 enum func_dictionary func_name_dictionary(const char *name, const char *first_type);
 
+/* How far a name is from one that was mistyped: 0 the same but for case; the less the nearer; SIZE_MAX: it is not what was meant. */
+size_t func_name_nearness(const char *name, const char *wanted);
+
 #endif
