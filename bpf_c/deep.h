@@ -283,20 +283,21 @@ static __always_inline void deep_step(struct deep_record *d, const struct step *
 		if (count)
 			return;
 	} else if (op == STEP_COUNTED || op == STEP_SHIFTED) {
-		u64 max = s->max;
+		u64 max = s->max, skip = 0;
 
 		if (op == STEP_COUNTED) {
 			count += s->plus;
+			skip = s->n;
 		} else {
 			count = (count & 0xff) - s->plus;
 			count = count < 32 ? 1ull << count : 0;
 		}
-		if (!count)
+		if (count <= skip)
 			return;
-		if (count > max)
+		if (count - skip > max)
 			len = max;
 		else {
-			len *= count;
+			len *= count - skip;
 			if (len > max)
 				len = max;
 		}

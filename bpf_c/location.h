@@ -94,17 +94,18 @@ static __always_inline void read_step(struct call_record *r, const struct step *
 		return;
 	len = s->len;
 	if (s->op == STEP_COUNTED) {
+		u64 skip = s->n;
 		if (read_location(r, &s->src.len, &count))
 			return;
 		count += s->plus;
-		if (!count)
+		if (count <= skip)
 			return;
 		max = s->max;
 		/* count is the traced program's: compare before multiplying */
-		if (count > max)
+		if (count - skip > max)
 			len = max;
 		else {
-			len *= count;
+			len *= count - skip;
 			if (len > max)
 				len = max;
 		}

@@ -44,7 +44,8 @@ typedef struct slice_location {
 enum step_op {
 	STEP_END = 0,
 	STEP_READ = 1, /* read `len` bytes at (word of src.ptr) + off */
-	/* read min((word of src.len + plus) * len, max) bytes at (word of src.ptr) + off; len is the element's size */
+	/* read min((word of src.len + plus - n) * len, max) bytes at (word of src.ptr) + off; len is the element's size, n the elements that
+	 * are passed over, which off is the size of. A count that does not reach past them is passed over. */
 	STEP_COUNTED = 2,
 	/* The others are known to the program call_deep alone, which takes its steps from the map `flat`. */
 	STEP_UNLESS = 3,  /* STEP_READ where the word of src.len was read and is 0 */
@@ -67,7 +68,7 @@ enum slots {
 struct step {
 	__u8 op;
 	__u8 plus; /* STEP_COUNTED: added to the count; STEP_SHIFTED: taken from the shift */
-	__u16 n;   /* STEP_EACH: steps of its list. In a plan `off` is the list's index and n is 0 */
+	__u16 n; /* STEP_COUNTED: elements passed over. STEP_EACH: steps of its list; in a plan `off` is the list's index and n is 0 */
 	__u32 len; /* bytes; of one element where counted */
 	__u32 max; /* bytes, at most this is read */
 	__s32 off; /* added to the pointer */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `offsets sites FILE FUNC` and `offsets plan FILE FUNC`. */
+/* `offsets sites FILE FUNC` and `offsets plan FILE FUNC [--args EXPR …]`. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +136,42 @@ static void write_vars(struct jout *out, const char *key, const struct plan *p, 
 	jout_array_end(out);
 }
 
+/* How a value is reached from its parameter. */
+static void write_ways(struct jout *out, const struct plan *p, const struct plan_value *v)
+{
+	static const char *const ops[] = { [EXPR_FIELD] = "field", [EXPR_DEREF] = "deref",   [EXPR_INDEX] = "index",
+					   [EXPR_KEY] = "key",     [EXPR_SLICE] = "range",   [EXPR_EACH] = "each",
+					   [EXPR_LEN] = "len",     [EXPR_ASSERT] = "assert", [EXPR_CAP] = "cap" };
+
+	jout_key(out, "way");
+	jout_array_begin(out);
+	for (uint32_t i = 0; i < v->n_ways; i++) {
+		const struct plan_way *w = &p->ways[v->first_way + i];
+		bool range = w->op == EXPR_SLICE || w->op == EXPR_EACH;
+
+		jout_object_begin(out);
+		jout_key(out, "op");
+		jout_string(out, ops[w->op]);
+		if (w->op == EXPR_FIELD) {
+			jout_key(out, "name");
+			jout_string(out, plan_string(p, w->name));
+			jout_key(out, "offset");
+			jout_u64(out, w->lo);
+		} else if (w->op == EXPR_INDEX || range) {
+			jout_key(out, range ? "lo" : "index");
+			jout_u64(out, w->lo);
+		}
+		if (range && w->hi != EXPR_OPEN) {
+			jout_key(out, "hi");
+			jout_u64(out, w->hi);
+		}
+		jout_key(out, "type");
+		jout_string(out, plan_string(p, p->types.v[w->type].name));
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+}
+
 static void write_value(struct jout *out, const struct plan *p, const struct plan_value *v)
 {
 	static const char *const reasons[] = { "",          "in a float register", "overwritten", "not decoded",
@@ -164,6 +200,8 @@ static void write_value(struct jout *out, const struct plan *p, const struct pla
 		jout_object_end(out);
 	}
 	jout_array_end(out);
+	if (v->n_ways)
+		write_ways(out, p, v);
 	jout_object_end(out);
 }
 
@@ -288,22 +326,29 @@ static void write_plan_func(struct jout *out, const struct plan *p, const struct
 	jout_object_end(out);
 }
 
+#define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--args EXPR …]"
+
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
 {
 	struct plan_options options = {
 		.args = true, .results = true, .returns = true, .string_size = 256, .depth = 2, .elements = 64
 	};
-	const char *pattern;
+	const char *pattern, *expressions[EXPR_LIST_MAX];
 	struct plan *plan;
 
-	if (argc < 1 || argc > 2)
-		return err_create(ERR_USAGE, "offsets plan FILE FUNC [--no-values | --raw-words]");
-	if (argc == 2 && !strcmp(argv[1], "--no-values"))
-		options.args = options.results = false;
-	else if (argc == 2 && !strcmp(argv[1], "--raw-words"))
-		options.raw_words = true;
-	else if (argc == 2)
-		return err_create(ERR_USAGE, "offsets plan FILE FUNC [--no-values | --raw-words]");
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--no-values"))
+			options.args = options.results = false;
+		else if (!strcmp(argv[i], "--raw-words"))
+			options.raw_words = true;
+		else if (!strcmp(argv[i], "--args") && i + 1 < argc && options.n_expressions < EXPR_LIST_MAX)
+			expressions[options.n_expressions++] = argv[++i];
+		else
+			return err_create(ERR_USAGE, USAGE);
+	}
+	if (argc < 1)
+		return err_create(ERR_USAGE, USAGE);
+	options.expressions = expressions;
 	pattern = argv[0];
 	struct err *err = plan_create(program, &pattern, 1, NULL, 0, &options, &plan);
 	if (err)

@@ -19,7 +19,8 @@ static const struct command {
 	  command_params },
 	{ "type", "FILE TYPE", "a type with its fields", command_type },
 	{ "sites", "FILE FUNC", "where calls and returns of a function can be probed", command_sites },
-	{ "plan", "FILE FUNC [OPTION]", "what a probe on a function reads", command_plan },
+	{ "plan", "FILE FUNC [OPTION …]", "what a probe on a function reads; --args EXPR: only what it leads to",
+	  command_plan },
 	{ "walk", "FILE", "how many parameters there are, and of how many the place is told", command_walk },
 };
 
@@ -35,7 +36,7 @@ static void print_usage(FILE *f)
 		   "  offsets params ./tracee main.ebpfDemo\n\n"
 		   "commands:\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(f, "  %-9s %-22s %s\n", commands[i].name, commands[i].args, commands[i].what);
+		fprintf(f, "  %-9s %-26s %s\n", commands[i].name, commands[i].args, commands[i].what);
 	fprintf(f, "\nexit: 0 done, 1 failed, 2 wrong usage or FILE cannot be read, 3 FILE is no Go program for amd64 "
 		   "or does not have it\n");
 }
@@ -77,18 +78,24 @@ static const char *hint_of(const struct err *err)
 	}
 }
 
-/* Consumes err. */
+/* What kind, the place in an expression where there is one, what to do. Consumes err. */
 static enum exit_code fail(struct err *err)
 {
 	enum exit_code code = exit_code_of(err);
-	const char *mark = strstr(err->msg, COMMAND_HINT_MARK), *hint;
+	char *place = strstr(err->msg, EXPRESSION_MARK), *mark, *text;
+	const char *hint = hint_of(err);
 
+	if (place)
+		*place = '\0';
+	mark = strstr(err->msg, COMMAND_HINT_MARK);
 	if (mark) {
-		fprintf(stderr, "error: %.*s\n", (int)(mark - err->msg), err->msg);
+		*mark = '\0';
 		hint = mark + strlen(COMMAND_HINT_MARK);
-	} else {
-		fprintf(stderr, "error: %s\n", err->msg);
-		hint = hint_of(err);
+	}
+	fprintf(stderr, "error: %s\n", err->msg);
+	if (place) {
+		unsigned long column = strtoul(place + strlen(EXPRESSION_MARK), &text, 10);
+		fprintf(stderr, " %s\n  %*s^\n", text, (int)column, "");
 	}
 	if (hint)
 		fprintf(stderr, "hint: %s\n", hint);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plan_build.h"
+#include "plan_expr.h"
 
 #define FUNCS_MAX 100000 /* functions in one plan: more is a pattern that was not meant */
 
@@ -380,7 +381,9 @@ static struct err *add_returns(struct plan_builder *b, struct plan_func *f, cons
 			continue;
 		if (first == SIZE_MAX) {
 			first = b->plan->n_sites - 1;
-			err = plan_site_reads(b, f->first_result, f->n_results, words, n);
+			err = b->expressions && plan_expressions_have_results(b->expressions)
+				      ? plan_site_expressions(b, true, words, n)
+				      : plan_site_reads(b, f->first_result, f->n_results, words, n);
 		} else {
 			share_reads(&b->plan->sites[b->plan->n_sites - 1], &b->plan->sites[first]);
 		}
@@ -474,6 +477,8 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 		return &err_nomem;
 	if (f->has_types && b->options->args)
 		err = entry_words(b, f, df, abi, n_params, dict, words);
+	if (!err && b->expressions)
+		plan_expressions_drop(b, words->track, words->site, &words->n);
 	if (!err)
 		err = choose_entry(b, code, words, &site, &frame, &found);
 	if (err)
@@ -488,7 +493,8 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	f->can_duplicate = site.can_duplicate;
 	err = add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
 	if (!err && f->has_types && b->options->args)
-		err = plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
+		err = b->expressions ? plan_site_expressions(b, false, words->site, words->n)
+				     : plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
 	if (!err && words->cut)
 		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
 	if (!err && b->options->returns)
@@ -528,7 +534,9 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 		f.line = file ? line : 0;
 		err = plan_intern(b, file, &f.file);
 	}
-	if (!err) {
+	if (!err && b->expressions)
+		err = plan_expressions_enter(b, &f);
+	if (!err && !f.refused) {
 		err = code_read(b->program->elf, b->program->funcs, func, &code);
 		if (err && err->code != ERR_NOMEM) {
 			struct err *e = refuse(b, &f, err->msg);
@@ -637,7 +645,9 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 			const char *const *excludes, size_t n_excludes, const struct plan_options *options,
 			struct plan **ret)
 {
-	struct plan_builder b = { .program = program, .options = options };
+	struct plan_builder b = {
+		.program = program, .options = options, .patterns = patterns, .n_patterns = n_patterns
+	};
 	const struct func **funcs _cleanup_free_ = NULL;
 	size_t n = 0;
 	struct err *err;
@@ -646,13 +656,20 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	if (!b.plan)
 		return &err_nomem;
 	type_table_init(&b.plan->types);
-	err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
+	err = plan_expressions_create(options, &b.expressions);
+	if (!err)
+		err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
 	if (!err)
 		err = plan_read_binary(&b);
 	for (size_t i = 0; i < n && !err; i++)
 		err = plan_function(&b, funcs[i]);
 	plan_lists_destroy(b.lists);
 	plan_interfaces_destroy(b.interfaces);
+	if (!err && b.expressions && !b.expressions->n_fit) {
+		err = b.expressions->misfit; /* none of them: the expressions are wrong */
+		b.expressions->misfit = NULL;
+	}
+	plan_expressions_destroy(b.expressions);
 	if (err) {
 		plan_destroy(b.plan);
 		return err;

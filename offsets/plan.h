@@ -9,6 +9,7 @@
 #include "abi.h"
 #include "dwarf_info.h"
 #include "elf_file.h"
+#include "expression.h"
 #include "go_build.h"
 #include "pclntab.h"
 #include "types.h"
@@ -31,11 +32,31 @@ struct plan_piece {
 	uint16_t detail;
 };
 
-/* A parameter or a result as one site sees it. Pieces are in order of offset and cover the value, holes of padding left out. */
+/* A parameter or a result as one site sees it. Pieces are in order of offset and cover the value, holes of padding left out.
+ *
+ * With ways it is what an expression leads to: the pieces are then those parts of the parameter that the way needs. */
 struct plan_value {
-	uint32_t name; /* offset in the plan's strings ("_0", "~r0" are already made) */
-	uint32_t type; /* index of the type */
+	uint32_t
+		name; /* offset in the plan's strings ("_0", "~r0" are already made), or the expression as it was written */
+	uint32_t type; /* index of the type of the parameter or result, also where there are ways */
 	uint32_t first_piece, n_pieces;
+	uint32_t first_way, n_ways; /* in the plan's ways; 0 ways: the whole value */
+};
+
+#define PLAN_WAYS_MAX 64 /* of one value; bounds the path that a decoder keeps */
+
+/* One step of the way to a value (expression.h), from the one before, or from the parameter. */
+struct plan_way {
+	uint8_t op; /* enum expr_op: EXPR_FIELD … EXPR_CAP */
+	uint8_t implied;
+	uint8_t negative; /* EXPR_KEY */
+	uint8_t reserved;
+	uint32_t type; /* of what it leads to; EXPR_SLICE: of what it is a range of */
+	uint32_t name; /* string: FIELD the field's, EACH the text before the range, KEY the key where it is one */
+	uint32_t lo,
+		hi; /* INDEX lo; SLICE, EACH the range [lo, hi), hi EXPR_OPEN where open; FIELD lo: its offset in bytes */
+	uint32_t reserved2;
+	uint64_t integer; /* KEY: a number or a bool */
 };
 
 /* A list of steps that a site's own steps lead to: run for each item (STEP_EACH) or for an interface's type (STEP_DISPATCH). */
@@ -125,7 +146,7 @@ struct plan_binary {
 struct plan {
 	struct type_table types; /* its strings are the plan's strings */
 	struct plan_binary binary;
-	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps;
+	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps, n_ways;
 	struct plan_list *lists;
 	struct plan_dispatch *dispatches;
 	struct plan_map *maps;
@@ -136,6 +157,7 @@ struct plan {
 	struct step *steps;
 	struct plan_var *vars;
 	uint32_t *warnings;
+	struct plan_way *ways;
 };
 
 struct plan_options {
@@ -146,6 +168,10 @@ struct plan_options {
 	uint32_t string_size; /* bytes, most that is read of a string */
 	uint32_t depth;       /* pointer hops */
 	uint32_t elements;    /* of a slice, array or map */
+	/* What is read instead of the arguments (and of the results, where one of these is about results): texts of expressions,
+	 * separated by commas (expression.h). A function that they do not fit is refused; one that was named exactly, an error. */
+	const char *const *expressions;
+	size_t n_expressions;
 };
 
 /* A binary, opened: its files and tables, made when first asked for. */

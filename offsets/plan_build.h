@@ -12,13 +12,16 @@ struct plan_builder {
 	struct program *program;
 	struct dwarf_info *dwarf; /* NULL where there is none or none is wanted */
 	const struct plan_options *options;
+	const char *const *patterns; /* by which functions are chosen */
+	size_t n_patterns;
 	struct plan *plan;
 	struct func_abi abi; /* of the function that is being planned */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
-		cap_dispatches, cap_maps;
-	struct plan_lists *lists;           /* plan_follow.c */
-	struct plan_interfaces *interfaces; /* plan_interfaces.c */
+		cap_dispatches, cap_maps, cap_ways;
+	struct plan_lists *lists;             /* plan_follow.c */
+	struct plan_interfaces *interfaces;   /* plan_interfaces.c */
+	struct plan_expressions *expressions; /* plan_expr.h; NULL where none are asked for */
 };
 
 void plan_lists_destroy(struct plan_lists *lists);

@@ -11,9 +11,9 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 5
+#define PLAN_FORMAT 6
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
-#define ARRAYS 13
+#define ARRAYS 14
 
 struct plan_head {
 	char magic[8];
@@ -46,6 +46,7 @@ static void list_arrays(struct plan *p, struct array a[ARRAYS])
 	a[i++] = (struct array){ (void **)&p->lists, &p->n_lists, sizeof(*p->lists) };
 	a[i++] = (struct array){ (void **)&p->dispatches, &p->n_dispatches, sizeof(*p->dispatches) };
 	a[i++] = (struct array){ (void **)&p->maps, &p->n_maps, sizeof(*p->maps) };
+	a[i++] = (struct array){ (void **)&p->ways, &p->n_ways, sizeof(*p->ways) };
 }
 
 static void make_head(struct plan_head *h, const struct array a[ARRAYS])
@@ -274,6 +275,19 @@ static const char *check_lists(const struct plan *p)
 	return NULL;
 }
 
+static const char *check_ways(const struct plan *p, const struct plan_value *v)
+{
+	if (v->n_ways > PLAN_WAYS_MAX || !range_ok(v->first_way, v->n_ways, p->n_ways))
+		return "the way to a value";
+	for (uint32_t i = 0; i < v->n_ways; i++) {
+		const struct plan_way *w = &p->ways[v->first_way + i];
+		if (w->op < EXPR_FIELD || w->op > EXPR_CAP || !type_ok(p, w->type) || !string_ok(p, w->name) ||
+		    ((w->op == EXPR_SLICE || w->op == EXPR_EACH) && w->hi < w->lo))
+			return "the way to a value";
+	}
+	return NULL;
+}
+
 static const char *check_site(const struct plan *p, const struct plan_site *s)
 {
 	if (!string_ok(p, s->insn) || s->kind > SITE_RETURN || s->g_source > G_TLS || s->n_steps > STEPS_MAX ||
@@ -287,6 +301,8 @@ static const char *check_site(const struct plan *p, const struct plan_site *s)
 		if (!string_ok(p, v->name) || !type_ok(p, v->type) ||
 		    !range_ok(v->first_piece, v->n_pieces, p->n_pieces))
 			return "a value";
+		if (check_ways(p, v))
+			return check_ways(p, v);
 		for (uint32_t k = 0; k < v->n_pieces; k++) {
 			const struct plan_piece *pc = &p->pieces[v->first_piece + k];
 			if (!location_ok(&pc->at, s->n_steps) || pc->reason > PLAN_UNPLACED ||
@@ -345,5 +361,6 @@ void plan_destroy(struct plan *plan)
 	free(plan->lists);
 	free(plan->dispatches);
 	free(plan->maps);
+	free(plan->ways);
 	free(plan);
 }

@@ -16,7 +16,7 @@ static int by_place(const void *a, const void *b)
 }
 
 /* One step for each run of stack words that lie close together; their pieces then name chunks. */
-static struct err *read_stack_words(struct list_builder *r, struct site_word *words, size_t n_words, location_t *places)
+struct err *plan_stack_words(struct list_builder *r, struct site_word *words, size_t n_words, location_t *places_ret)
 {
 	struct site_word **v _cleanup_free_ = calloc(n_words ? n_words : 1, sizeof(*v));
 	size_t n = 0;
@@ -46,9 +46,9 @@ static struct err *read_stack_words(struct list_builder *r, struct site_word *wo
 				v[k]->reason = PLAN_TOO_LARGE;
 				continue;
 			}
-			places[v[k] - words] = (location_t){ .kind = LOC_CHUNK,
-							     .index = r->b->plan->n_steps - 1 - r->first_step,
-							     .offset = v[k]->place - start };
+			places_ret[v[k] - words] = (location_t){ .kind = LOC_CHUNK,
+								 .index = r->b->plan->n_steps - 1 - r->first_step,
+								 .offset = v[k]->place - start };
 		}
 	}
 	return NULL;
@@ -68,7 +68,7 @@ struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t
 	err = list_begin(&r, b);
 	if (err)
 		return err;
-	err = read_stack_words(&r, words, n_words, places);
+	err = plan_stack_words(&r, words, n_words, places);
 	site->first_value = b->plan->n_values;
 	for (uint32_t v = 0; v < n_vars && !err; v++) {
 		const struct plan_var *var = &b->plan->vars[first_var + v];
