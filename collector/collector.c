@@ -40,6 +40,8 @@ struct err *collector_create(const struct collector_options *options, struct col
 	pthread_cond_init(&c->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	err = processes_create(&c->processes);
+	if (!err && options->mask)
+		err = mask_create(options->mask, &c->mask);
 	if (err) {
 		collector_destroy(c);
 		return err;
@@ -78,6 +80,7 @@ void collector_destroy(struct collector *c)
 	writer_destroy(c->writer);
 	queue_destroy(c->queue);
 	processes_destroy(c->processes);
+	mask_destroy(c->mask);
 	summary_deinit(c);
 	for (uint32_t i = 0; i < c->n_plans; i++)
 		names_destroy(c->plans[i].names);

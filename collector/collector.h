@@ -36,6 +36,8 @@ struct collector_options {
 	int out_fd;                            /* where events go; not closed by the collector */
 	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */
 	const char *tracer_version;
+	const char *
+		mask; /* regular expression: values of names in which it is found are not shown (mask.h); NULL: all are */
 };
 
 struct collector;

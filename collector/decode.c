@@ -229,10 +229,12 @@ void path_write(const struct path_part *path, uint32_t n, struct jout *to)
 		stars--;
 		n--;
 	}
-	if (stars)
+	/* an expression that begins with a star binds less than what is put behind it */
+	bool parenthesis = stars || (n == 1 && path[0].name[0] == '*');
+	if (parenthesis)
 		jout_putc(to, '(');
 	path_write(path, n, to);
-	if (stars)
+	if (parenthesis)
 		jout_putc(to, ')');
 	switch (last->kind) {
 	case PATH_FIELD:
@@ -513,7 +515,10 @@ static void decode_struct(struct decoder *d, const struct place *p, const struct
 			continue;
 		d->path[d->n_path - 1].name = name;
 		d->ops->field(d, name);
-		decode_value(d, &field, f->type);
+		if (mask_hides(d->mask, name))
+			d->ops->masked(d);
+		else
+			decode_value(d, &field, f->type);
 	}
 	d->n_path--;
 	d->ops->struct_end(d);
@@ -677,7 +682,12 @@ void decode_site_value(struct decoder *d, uint32_t i)
 
 	d->n_path = 0;
 	path_push(d, (struct path_part){ .kind = PATH_NAME, .name = plan_string(d->plan, value->name) });
-	decode_value(d, &p, value->type);
+	if (value->n_ways)
+		decode_ways(d, value);
+	else if (mask_hides(d->mask, plan_string(d->plan, value->name)))
+		d->ops->masked(d);
+	else
+		decode_value(d, &p, value->type);
 	d->n_path = 0;
 }
 

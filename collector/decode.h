@@ -8,6 +8,7 @@
 
 #include "../offsets/json_out.h"
 #include "../offsets/plan.h"
+#include "mask.h"
 
 /* Values inside values, and pointers or slices followed on one path. Go's own types nest a few levels; a list of slices that hold
  * themselves would nest without end. Bounds the recursion of decode_value(): 64 frames of some 300 bytes. */
@@ -71,6 +72,7 @@ struct value_ops {
 	void (*string)(struct decoder *d, const uint8_t *s, size_t n,
 		       uint64_t full); /* n < full: the rest was not read */
 	void (*nil)(struct decoder *d);
+	void (*masked)(struct decoder *d); /* a value that is not to be shown */
 	void (*absent)(struct decoder *d, const char *word,
 		       const char *why); /* no value; word: "unreadable", "not decoded" */
 	void (*struct_begin)(struct decoder *d);
@@ -120,6 +122,7 @@ struct decoder {
 	bool color;
 	uint64_t pointer; /* text: address of a pointer that is not written yet, 0 where there is none */
 	struct decode_limits limits;
+	struct mask *mask; /* mask.h; NULL: nothing is hidden */
 
 	/* of the record in hand */
 	const struct record_view *view;
@@ -135,7 +138,8 @@ struct decoder {
 	size_t n_slots, cap_slots;
 
 	uint32_t n_path;
-	struct path_part path[NESTING_MAX + 2]; /* the root, and one part for each value around the one in hand */
+	/* the root, one part for each value around the one in hand, and those of an expression's way through lists */
+	struct path_part path[NESTING_MAX + PLAN_WAYS_MAX + 2];
 	uint32_t n_followed;
 	struct followed {
 		uint64_t addr;

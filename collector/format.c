@@ -20,6 +20,7 @@ struct err *format_init(struct format *f, const struct format_ops *ops, const st
 		f->wall_offset = (wall.tv_sec - mono.tv_sec) * INT64_C(1000000000) + wall.tv_nsec - mono.tv_nsec;
 	decoder_init(&f->decoder, ops->values, out, &limits);
 	f->decoder.color = c->options.color;
+	f->decoder.mask = c->mask;
 	f->decoder.fault_why = c->fault_why;
 	f->decoder.fault_arg = c->fault_arg;
 	f->middle_at = calloc((size_t)c->n_fids + 1, sizeof(*f->middle_at));

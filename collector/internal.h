@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "collector.h"
+#include "mask.h"
 
 #define PLANS_MAX 64 /* binaries of one trace */
 
@@ -76,6 +77,7 @@ struct collector {
 	struct drain *drain;
 	struct processes *processes;
 	struct writer *writer;
+	struct mask *mask; /* NULL: nothing is hidden; used by the writer */
 	pthread_t drain_thread, writer_thread;
 	bool drain_running, writer_running;
 	bool started, stopped;

@@ -112,6 +112,12 @@ static void value_nil(struct decoder *d)
 	jout_null(d->out);
 }
 
+static void value_masked(struct decoder *d)
+{
+	jout_string(d->out, "***");
+	remark(d, "masked", "");
+}
+
 static void value_absent(struct decoder *d, const char *word, const char *why)
 {
 	jout_null(d->out);
@@ -309,6 +315,7 @@ static const struct value_ops json_values = {
 	.complex = value_complex,
 	.string = value_string,
 	.nil = value_nil,
+	.masked = value_masked,
 	.absent = value_absent,
 	.struct_begin = value_struct_begin,
 	.field = value_field,

@@ -162,6 +162,11 @@ static void value_nil(struct decoder *d)
 	put_lit(d->out, "nil");
 }
 
+static void value_masked(struct decoder *d)
+{
+	put_lit(d->out, "\"***\"");
+}
+
 static void put_absent(struct decoder *d, const char *word, const char *why)
 {
 	put_color(d->out, d->color, RED);
@@ -366,6 +371,7 @@ static const struct value_ops text_values = {
 	.complex = value_complex,
 	.string = value_string,
 	.nil = value_nil,
+	.masked = value_masked,
 	.absent = put_absent,
 	.struct_begin = value_struct_begin,
 	.field = value_field,

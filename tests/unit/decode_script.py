@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = (
-    *("decode", "decode_interface", "decode_runtime", "error_text", "value_text", "names"),
+    *("decode", "decode_interface", "decode_runtime", "decode_way", "mask", "error_text", "value_text", "names"),
     *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
 )
 OFFSETS = (
