@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REGEX_MAX 1024 /* bytes */
 /* The library makes a copy of what is repeated for each repetition: the product of all counts bounds its memory. */
 #define REPEAT_MAX 1024
 #define KEPT 1024 /* answers that are kept, a power of two: a trace has some tens of names */
@@ -52,8 +51,8 @@ struct err *mask_create(const char *regex, struct mask **ret)
 
 	if (!*regex)
 		return err_create(ERR_USAGE, "--mask: an empty expression would hide everything");
-	if (strlen(regex) > REGEX_MAX)
-		return err_create(ERR_USAGE, "--mask: more than %d bytes", REGEX_MAX);
+	if (strlen(regex) > MASK_REGEX_MAX)
+		return err_create(ERR_USAGE, "--mask: more than %d bytes", MASK_REGEX_MAX);
 	if (too_dear(regex))
 		return err_create(ERR_USAGE, "--mask '%s': %s", regex, too_dear(regex));
 	mask = calloc(1, sizeof(*mask));

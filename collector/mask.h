@@ -8,6 +8,8 @@
 
 #include "../offsets/error.h"
 
+#define MASK_REGEX_MAX 1024 /* bytes */
+
 struct mask;
 
 /* ERR_USAGE with the library's own words where it is no regular expression, or one that would need much memory or time. */

@@ -70,6 +70,7 @@ void recording_begin(struct collector *c, struct jout *out)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	head.wall_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec;
 	snprintf(head.tracer_version, sizeof(head.tracer_version), "%s", o->tracer_version ? o->tracer_version : "");
+	snprintf(head.mask, sizeof(head.mask), "%s", o->mask ? o->mask : "");
 	jout_append(out, RECORDING_MAGIC, 8);
 	recording_block(out, RECORDING_HEAD, &head, sizeof(head));
 	for (uint32_t i = 0; i < c->n_plans; i++)
@@ -309,6 +310,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 		return damaged(r, "its head");
 	memcpy(&r->head, data, sizeof(r->head));
 	r->head.tracer_version[sizeof(r->head.tracer_version) - 1] = 0;
+	r->head.mask[sizeof(r->head.mask) - 1] = 0;
 	if (r->head.n_plans > PLANS_MAX)
 		return damaged(r, "its head");
 	o->string_size = r->head.string_size;
@@ -321,6 +323,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	o->max_rate = r->head.max_rate;
 	o->sample_each = r->head.sample_each;
 	o->tracer_version = r->head.tracer_version;
+	o->mask = *r->head.mask ? r->head.mask : NULL;
 	o->mode = MODE_TRACE;
 	return NULL;
 }
@@ -354,7 +357,7 @@ struct err *collector_replay(int fd, const struct collector_options *options, st
 	if (!err)
 		err = replay_all(r, c);
 	if (c)
-		c->options.tracer_version = ""; /* it was in r */
+		c->options.tracer_version = c->options.mask = ""; /* they were in r */
 	munmap(bytes, (size_t)st.st_size);
 	free(r);
 	*ret = c;

@@ -35,6 +35,7 @@ struct collector_options {
     int out_fd;
     uint32_t string_size, depth, elements;
     const char *tracer_version;
+    const char *mask;
     ...;
 };
 

@@ -65,7 +65,8 @@ enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED,
                    PLAN_UNPLACED, ... };
 
 struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; };
-struct plan_value { uint32_t name, type, first_piece, n_pieces; };
+struct plan_value { uint32_t name, type, first_piece, n_pieces, first_way, n_ways; };
+struct plan_way { uint8_t op; uint32_t type; ...; };
 struct plan_site {
     uint64_t addr, file_off;
     uint8_t kind, flags, g_source, emulated;
@@ -93,7 +94,7 @@ struct plan_binary {
 struct plan {
     struct type_table types;
     struct plan_binary binary;
-    size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings;
+    size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_ways;
     struct plan_func *funcs;
     struct plan_site *sites;
     struct plan_value *values;
@@ -101,11 +102,14 @@ struct plan {
     struct step *steps;
     struct plan_var *vars;
     uint32_t *warnings;
+    struct plan_way *ways;
     ...;
 };
 struct plan_options {
     bool args, results, returns, optional, raw_words;
     uint32_t string_size, depth, elements;
+    const char *const *expressions;
+    size_t n_expressions;
     ...;
 };
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,

@@ -4,6 +4,8 @@
 Only `tracer.cli.main` turns an error into an exit code and prints it:
 
     error: what failed, and why
+      the expression, where one is wrong
+          ^
     hint: what to do
 """
 
@@ -28,11 +30,14 @@ class TracerError(Exception):
         hint: str | None = None,
         *,
         code: str = "",
+        place: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.exit_code = exit_code
         self.hint = hint
+        self.place = place
+        """Lines that point at the place, with a ^ below it: where an expression is wrong."""
         self.code = code
         """The C core's name of the failure ("not_found", "no_dwarf" …), "" where it came from Python."""
 
@@ -67,6 +72,7 @@ _EXIT_BY_CODE = {
 }
 
 _HINT_MARK = "; hint: "  # COMMAND_HINT_MARK of offsets/commands.h
+_PLACE_MARK = "; in: "  # EXPRESSION_MARK of offsets/expression.h
 
 _HINT_BY_CODE = {
     "ERR_NO_DWARF": "arguments need the debug information that -ldflags='-s -w' and strip remove; "
@@ -90,7 +96,8 @@ def take(ffi: Any, lib: Any, err: Any, hint: str | None = None, exit_code: int |
         return
     name = ffi.string(ffi.cast("enum err_code", err.code))
     code_name = ffi.string(lib.err_code_name(err.code)).decode()
-    message, _, own_hint = (text(ffi, err.msg) or code_name).partition(_HINT_MARK)
+    message, _, where = (text(ffi, err.msg) or code_name).partition(_PLACE_MARK)
+    message, _, own_hint = message.partition(_HINT_MARK)
     lib.err_destroy(err)
     if name == "ERR_NOMEM":
         raise MemoryError(message)
@@ -99,7 +106,14 @@ def take(ffi: Any, lib: Any, err: Any, hint: str | None = None, exit_code: int |
         _EXIT_BY_CODE.get(name, EXIT_FAILED) if exit_code is None else exit_code,
         hint or own_hint or _HINT_BY_CODE.get(name),
         code=code_name,
+        place=_place(where),
     )
+
+
+def _place(where: str) -> str:
+    """ "7 r.URL.Pth" → the line, and below it a ^ in column 7."""
+    column, _, line = where.partition(" ")
+    return f"  {line}\n  {' ' * int(column)}^" if column.isdecimal() else ""
 
 
 def text(ffi: Any, pointer: Any) -> str:

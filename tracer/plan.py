@@ -50,6 +50,7 @@ class ReadOptions:
     string_size: int = 256
     depth: int = 2
     elements: int = 64
+    expressions: tuple[str, ...] = ()  # instead of whole arguments: "EXPR, EXPR …", see offsets/expression.h
 
 
 class Program:
@@ -161,7 +162,11 @@ class Program:
         leave, keep_leave = _string_array(ffi, excludes)
         how = ffi.new("struct plan_options *")
         for field in dataclasses.fields(options):
-            setattr(how, field.name, getattr(options, field.name))
+            if field.name != "expressions":
+                setattr(how, field.name, getattr(options, field.name))
+        texts, keep_texts = _string_array(ffi, options.expressions)
+        how.expressions = texts
+        how.n_expressions = len(options.expressions)
         out = ffi.new("struct plan **")
         try:
             take(
@@ -172,11 +177,11 @@ class Program:
         except TracerError as e:
             if e.code == "not_found" and not any(True for _ in self.functions(patterns)):
                 raise self.nothing_matches(patterns) from None
-            if e.exit_code == EXIT_USAGE and not e.hint:
+            if e.exit_code == EXIT_USAGE and not e.hint and not e.place:
                 e.hint = "gopherscope --help"
             raise
         finally:
-            del keep_want, keep_leave
+            del keep_want, keep_leave, texts, keep_texts
         return Plan(out[0])
 
 
@@ -348,7 +353,8 @@ class Plan:
         pieces = [self.pointer.pieces[i] for i in range(v.first_piece, v.first_piece + v.n_pieces)]
         reasons = dict.fromkeys(self._reason(x) for x in pieces if x.reason != self._o.lib.PLAN_OK)
         places = tuple(self._place(x.at) for x in pieces if x.reason == self._o.lib.PLAN_OK)
-        return Value(self._string(v.name), self._type(v.type), places, tuple(reasons))
+        type_ = self.pointer.ways[v.first_way + v.n_ways - 1].type if v.n_ways else v.type
+        return Value(self._string(v.name), self._type(type_), places, tuple(reasons))
 
     def _place(self, at: Any) -> str:
         lib = self._o.lib

@@ -73,6 +73,8 @@ class TraceOptions:
     depth: int = 2
     elements: int = 64
     raw_words: bool = False
+    expressions: tuple[str, ...] = ()  # "EXPR, EXPR …": read only this of the arguments
+    mask: str | None = None  # regular expression: names whose values are not shown
     format: str = "text"
     output: str | None = None
     out_fd: int | None = None  # where to write instead of `output`; not closed
@@ -97,6 +99,7 @@ class TraceOptions:
             depth=self.depth,
             elements=self.elements,
             raw_words=self.raw_words,
+            expressions=self.expressions,
         )
 
 
@@ -252,6 +255,8 @@ class Collector:
         how.out_fd = out_fd
         how.string_size, how.depth, how.elements = options.string_size, options.depth, options.elements
         how.tracer_version = self._version
+        self._mask = ffi.new("char[]", os.fsencode(options.mask)) if options.mask is not None else ffi.NULL
+        how.mask = self._mask
         out = ffi.new("struct collector **")
         self._check(lib.collector_create(how, out))
         self._collector = out[0]

@@ -96,10 +96,11 @@ def run(argv: Sequence[str]) -> int:
     return verb_module(verb).run(args)
 
 
-def complain(message: str, hint: str | None = None) -> None:
+def complain(message: str, hint: str | None = None, place: str = "") -> None:
     """An error for people, on stderr, which may be closed as well."""
+    lines = [f"error: {message}", *place.splitlines(), *([f"hint: {hint}"] if hint else [])]
     try:
-        sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
@@ -119,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except TracerError as e:
-        complain(e.message, e.hint)
+        complain(e.message, e.hint, e.place)
         return e.exit_code
     except BrokenPipeError:
         _silence_stdout()

@@ -166,6 +166,14 @@ def add_thinning(parser: Container) -> None:
 
 def add_values(parser: Container, returns: bool = True) -> None:
     """returns: they can be left out."""
+    parser.add_argument(
+        "--args",
+        action="append",
+        default=[],
+        dest="expressions",
+        metavar="EXPR[, …]",
+        help="read only this of the arguments (or results): r.URL.Path, len(s), xs[:8].Name, *p; again for more",
+    )
     parser.add_argument("--no-args", action="store_true", help="do not read arguments")
     if returns:
         parser.add_argument(
@@ -208,6 +216,19 @@ def add_values(parser: Container, returns: bool = True) -> None:
         metavar="N",
         help="most elements read of an array, slice or map (64)",
     )
+    parser.add_argument(
+        "--mask",
+        metavar="REGEX",
+        help='show "***" instead of what has such a name (parameter, field, key), in any letter case: password|token',
+    )
+
+
+def check_values(args: argparse.Namespace) -> None:
+    """Raise for options of add_values() that exclude each other."""
+    if args.expressions and args.no_args:
+        raise UsageError("--args and --no-args exclude each other")
+    if any("\0" in text for text in [*args.expressions, args.mask or ""]):
+        raise UsageError("an expression holds no NUL byte")
 
 
 RECORDING_SUFFIX = ".gscope"

@@ -14,6 +14,8 @@ sudo gopherscope -b ./server --func main.handle
 sudo gopherscope -p 1234 --func 'main.*' --exclude main.poll
 # start a program and trace it from its first instruction (it runs as you, not as root)
 sudo gopherscope --func main.work -- ./server -v
+# of its arguments only what is named; an expression reaches through pointers as Go does
+sudo gopherscope -b ./server --func net/http.serverHandler.ServeHTTP --args 'req.Method, req.URL.Path'
 # ten calls as JSON lines, for a script
 sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
 # what would be probed and read; needs no root
@@ -61,6 +63,7 @@ def run(args: Namespace) -> int:
     options.check_targets(args)
     if args.no_returns and args.durations:
         raise UsageError("--durations needs the returns that --no-returns leaves out")
+    options.check_values(args)
     format = options.chosen_format(args)
     how = session.TraceOptions(
         binary=args.binary,
@@ -74,6 +77,8 @@ def run(args: Namespace) -> int:
         max_rate=args.max_rate,
         sample_each=args.sample,
         args=not args.no_args,
+        expressions=tuple(args.expressions),
+        mask=args.mask,
         results=not (args.no_results or args.no_returns),
         returns=not args.no_returns and (args.durations or not args.no_results),
         string_size=args.string_size,

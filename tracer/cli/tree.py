@@ -35,6 +35,7 @@ def run(args: Namespace) -> int:
     from tracer.session import TraceOptions
 
     options.check_targets(args)
+    options.check_values(args)
     return traced_as_tree(
         TraceOptions(
             binary=args.binary,
@@ -45,6 +46,8 @@ def run(args: Namespace) -> int:
             duration=args.duration,
             max_calls=args.max_events,
             args=not args.no_args,
+            expressions=tuple(args.expressions),
+            mask=args.mask,
             results=not args.no_results,
             returns=True,
             string_size=args.string_size,
