@@ -348,7 +348,10 @@ static void show_slots(struct decoder *d, const struct map_walk *w, uint64_t tot
 		if (!object)
 			slot_value(d, &slot.key, m->key_indirect, m->key);
 		d->ops->map_value(d, object);
-		slot_value(d, &slot.elem, m->elem_indirect, m->elem);
+		if (part.kind == PATH_STRING && mask_hides_bytes(d->mask, part.bytes, part.n))
+			d->ops->masked(d);
+		else
+			slot_value(d, &slot.elem, m->elem_indirect, m->elem);
 		d->ops->map_pair_end(d, object);
 	}
 	d->n_path--;

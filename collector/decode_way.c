@@ -138,7 +138,8 @@ static bool go_assert(struct decoder *d, struct spot *at, const struct plan_way 
 		return missing(d, "not decoded", "a type without a run-time type");
 	if (type - bias - d->plan->binary.types_base != want->runtime_type) {
 		missing(d, "unreadable", "");
-		snprintf(d->why, sizeof(d->why), "it holds %s", name_of_runtime_type(d, type - bias - d->plan->binary.types_base));
+		snprintf(d->why, sizeof(d->why), "it holds %s",
+			 name_of_runtime_type(d, type - bias - d->plan->binary.types_base));
 		return false;
 	}
 	if (way->lo) {
@@ -188,12 +189,22 @@ static uint64_t range_total(const struct plan_way *way, uint64_t len)
 	return end > way->lo ? end - way->lo : 0;
 }
 
+/* How many of them are shown: an explicit bound counts for more than the limit. A plan that lies cannot make it long. */
+static uint64_t shown_of(const struct decoder *d, const struct plan_way *way, uint64_t total)
+{
+	uint64_t most = way->hi == EXPR_OPEN ? d->limits.elements : EXPR_INDEX_MAX;
+
+	if (most > d->values_left)
+		most = d->values_left;
+	return total < most ? total : most;
+}
+
 /* A range of a slice or string is shown as one whose header has other words. An explicit bound counts for more than the limits. */
 static void show_range(struct decoder *d, const struct spot *at, const struct plan_way *way)
 {
 	const struct go_type *t = type_at(d, at->type);
 	struct decode_limits limits = d->limits;
-	uint64_t len, total, header[3];
+	uint64_t len, total, shown, header[3];
 	struct place p = { .mem = (const uint8_t *)header, .n_mem = sizeof(header) };
 	struct spot first;
 
@@ -205,9 +216,10 @@ static void show_range(struct decoder *d, const struct spot *at, const struct pl
 	if (t->kind == GO_ARRAY) {
 		advance(&first, way->lo * size_of(d, t->elem));
 		first.type = t->elem;
-		d->ops->list_begin(d, total, total);
+		shown = shown_of(d, way, total);
+		d->ops->list_begin(d, shown, total);
 		path_push(d, (struct path_part){ .kind = PATH_INDEX });
-		for (uint64_t i = 0; i < total; i++, advance(&first, size_of(d, t->elem))) {
+		for (uint64_t i = 0; i < shown; i++, advance(&first, size_of(d, t->elem))) {
 			d->path[d->n_path - 1].index = i;
 			d->ops->item(d);
 			if (spot_place(d, &first, size_of(d, t->elem), &p))
@@ -216,7 +228,7 @@ static void show_range(struct decoder *d, const struct spot *at, const struct pl
 				decode_absent(d);
 		}
 		d->n_path--;
-		d->ops->list_end(d, total, total);
+		d->ops->list_end(d, shown, total);
 		return;
 	}
 	header[0] = first.addr && total ? first.addr + way->lo * (t->kind == GO_STRING ? 1 : size_of(d, t->elem))
@@ -264,9 +276,8 @@ static void walk_each(struct decoder *d, struct walk *w, uint32_t i, const struc
 		decode_absent(d);
 		return;
 	}
-	shown = total = range_total(way, len);
-	if (way->hi == EXPR_OPEN && shown > d->limits.elements)
-		shown = d->limits.elements;
+	total = range_total(way, len);
+	shown = shown_of(d, way, total);
 	if (shown > EXPR_VALUES_MAX)
 		shown = EXPR_VALUES_MAX;
 	item.type = way->type;
@@ -279,6 +290,7 @@ static void walk_each(struct decoder *d, struct walk *w, uint32_t i, const struc
 		uint32_t n_path = d->n_path;
 
 		path_push(d, (struct path_part){ .kind = PATH_INDEX, .index = way->lo + k });
+		d->values_left -= d->values_left > 0;
 		d->ops->item(d);
 		walk(d, w, i + 1, item);
 		d->n_path = n_path;

@@ -451,14 +451,15 @@ static struct err *resolve_range(struct resolver *r, const struct expr_node *in,
 
 	if (node.type == TYPE_NONE || (node.kind != GO_ARRAY && node.kind != GO_SLICE && node.kind != GO_STRING))
 		return expression_error(r->in->text, in->at, "", "%s has no elements", resolver_node_type(r, &node));
-	if (node.kind == GO_ARRAY && end == EXPR_OPEN)
-		end = type_of(r, &node)->count < EXPR_OPEN ? (uint32_t)type_of(r, &node)->count : EXPR_OPEN - 1;
+	/* an array that is larger than any bound can say stays open */
+	if (node.kind == GO_ARRAY && end == EXPR_OPEN && type_of(r, &node)->count <= EXPR_INDEX_MAX)
+		end = (uint32_t)type_of(r, &node)->count;
 	if (end != EXPR_OPEN && (in->lo > end - base || (in->hi != EXPR_OPEN && in->hi > end - base)))
 		return expression_error(r->in->text, place, "", "%s has only %u elements",
 					in_place ? "the range" : resolver_node_type(r, &node), end - base);
 	node.lo = base + in->lo;
 	node.hi = in->hi == EXPR_OPEN ? end : base + in->hi;
-	if (node.lo > EXPR_INDEX_MAX || (node.hi != EXPR_OPEN && node.hi > EXPR_INDEX_MAX && node.kind != GO_ARRAY))
+	if (node.lo > EXPR_INDEX_MAX || (node.hi != EXPR_OPEN && node.hi > EXPR_INDEX_MAX))
 		return expression_error(r->in->text, place, "", "a bound can be at most %d", EXPR_INDEX_MAX);
 	if (!in_place)
 		return expression_add(r->out, &node, node_io);

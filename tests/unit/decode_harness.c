@@ -24,6 +24,7 @@ static struct step steps[MAX];
 static struct plan_var vars[MAX];
 static uint32_t warnings[MAX];
 static struct plan_map maps[MAX];
+static struct plan_way ways[MAX];
 static struct plan plan = {
 	.types = { .v = types, .fields = fields, .strings = strings, .strings_size = 1 },
 	.funcs = funcs,
@@ -34,6 +35,7 @@ static struct plan plan = {
 	.vars = vars,
 	.warnings = warnings,
 	.maps = maps,
+	.ways = ways,
 };
 static struct fn_counters counters[MAX];
 static struct collector *c;
@@ -306,7 +308,12 @@ static void cmd_step(void)
 /* value NAME TYPE: of the last site */
 static void cmd_value(void)
 {
-	values[plan.n_values++] = (struct plan_value){ intern(word()), (uint32_t)number(), (uint32_t)plan.n_pieces, 0 };
+	struct plan_value *v = &values[plan.n_values++];
+
+	v->name = intern(word());
+	v->type = (uint32_t)number();
+	v->first_piece = (uint32_t)plan.n_pieces;
+	v->first_way = (uint32_t)plan.n_ways;
 	sites[plan.n_sites - 1].n_values++;
 }
 
@@ -325,6 +332,27 @@ static void cmd_piece(void)
 	values[plan.n_values - 1].n_pieces++;
 }
 
+/* way OP TYPE LO HI NAME: of the last value */
+static void cmd_way(void)
+{
+	struct plan_way *w = &ways[plan.n_ways++];
+
+	w->op = (uint8_t)number();
+	w->type = (uint32_t)number();
+	w->lo = (uint32_t)number();
+	w->hi = (uint32_t)number();
+	w->name = intern(word());
+	values[plan.n_values - 1].n_ways++;
+}
+
+/* mask REGEX: before begin */
+static const char *mask;
+
+static void cmd_mask(void)
+{
+	mask = strdup(word());
+}
+
 /* ---- the trace --------------------------------------------------------------------------------------------- */
 
 /* begin FORMAT COLOR MAX_CALLS STRING_SIZE DEPTH ELEMENTS NO_ARGS NO_RESULTS */
@@ -341,6 +369,7 @@ static void cmd_begin(void)
 	options.elements = (uint32_t)number();
 	options.no_args = number();
 	options.no_results = number();
+	options.mask = mask;
 	check(collector_create(&options, &c));
 	check(collector_add_plan(c, &plan, -1, &id));
 	c->buffer = BUFFER_RING;
@@ -613,12 +642,15 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} commands[] = {
-		{ "binary", cmd_binary },   { "type", cmd_type },     { "field", cmd_field },   { "func", cmd_func },
-		{ "param", cmd_param },     { "result", cmd_result }, { "site", cmd_site },     { "step", cmd_step },
-		{ "value", cmd_value },     { "piece", cmd_piece },   { "layout", cmd_layout }, { "rtype", cmd_rtype },
-		{ "map", cmd_map },         { "begin", cmd_begin },   { "record", cmd_record }, { "raw", cmd_raw },
-		{ "lost", cmd_lost },       { "exit", cmd_exit },     { "kernel", cmd_kernel }, { "stop", cmd_stop },
-		{ "summary", cmd_summary }, { "random", cmd_random }, { "repeat", cmd_repeat }, { "queue", cmd_queue },
+		{ "binary", cmd_binary }, { "type", cmd_type },       { "field", cmd_field },
+		{ "func", cmd_func },     { "param", cmd_param },     { "result", cmd_result },
+		{ "site", cmd_site },     { "step", cmd_step },       { "value", cmd_value },
+		{ "piece", cmd_piece },   { "layout", cmd_layout },   { "rtype", cmd_rtype },
+		{ "way", cmd_way },       { "mask", cmd_mask },       { "map", cmd_map },
+		{ "begin", cmd_begin },   { "record", cmd_record },   { "raw", cmd_raw },
+		{ "lost", cmd_lost },     { "exit", cmd_exit },       { "kernel", cmd_kernel },
+		{ "stop", cmd_stop },     { "summary", cmd_summary }, { "random", cmd_random },
+		{ "repeat", cmd_repeat }, { "queue", cmd_queue },
 	};
 
 	while (fgets(line, sizeof(line), stdin)) {

@@ -35,6 +35,8 @@ BOOL, INT, INT8, INT16, INT32, INT64, UINT, UINT8, UINT16, UINT32, UINT64, UINTP
 FLOAT32, FLOAT64, COMPLEX64, COMPLEX128, ARRAY, CHAN, FUNC = range(13, 20)
 INTERFACE, MAP, POINTER, SLICE, STRING, STRUCT, UNSAFE = range(20, 27)
 REGISTER, CHUNK = 1, 3
+# enum expr_op
+FIELD, DEREF, INDEX, KEY, RANGE, EACH, ASSERT, LEN, CAP = range(2, 11)
 OK, SHORT, FAULT, FULL = range(4)
 SYSTEM_STACK, NO_G, NO_CURG, RECORD_FULL = 1, 2, 4, 8
 G, HI = 0xC000002000, 0xC000101000
@@ -104,6 +106,10 @@ class Script:
         self.lines.append(f"value {name} {self.types[of]}")
         for piece in pieces:
             self.lines.append("piece " + " ".join(str(n) for n in (*piece, 0, 0, 0, 0)[:7]))
+
+    def way(self, op: int, of: str, lo: int = 0, hi: int = 0, name: str = "-") -> None:
+        """Of the last value: enum expr_op (offsets/expression.h), the type that it leads to."""
+        self.lines.append(f"way {op} {self.types[of]} {lo} {hi} {name}")
 
     def words(self, name: str, of: str, first: int, n: int = 1) -> None:
         """A value in n registers, in order."""

@@ -16,14 +16,21 @@ from decode_script import (
     CHUNK,
     COMPLEX64,
     COMPLEX128,
+    DEREF,
+    EACH,
     FAULT,
+    FIELD,
     FLOAT32,
     FLOAT64,
+    INDEX,
     INT,
     INT8,
     INT16,
     INT32,
     INT64,
+    INTERFACE,
+    LEN,
+    MAP,
     NO_CURG,
     NO_G,
     OK,
@@ -571,3 +578,99 @@ def test_hostile_records(script: Script, output: str) -> None:
         assert {json.loads(line)["type"] for line in lines} == {"call", "return", "process"}
     assert len(lines) > 50000
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e]", "".join(lines))
+
+
+@pytest.mark.parametrize("output", ["json", "text"])
+def test_hostile_ways(script: Script, output: str) -> None:
+    """Expressions of a forged plan, whose ways fit neither each other nor the records."""
+    linked(script)
+    script.type("[]main.T", SLICE, 24, "main.T")
+    script.type("[1<<40]int", ARRAY, 2**43, "int", 2**40)
+    script.type("error", INTERFACE, 16)
+    script.type("map", MAP, 8)
+    script.func("main.f")
+    script.site()
+    script.step(1, 48, 48)
+    script.step(2, 1, 256)
+    kinds = ("*main.T", "main.T", "[]main.T", "[1<<40]int", "string", "error", "map", "int")
+    for i in range(61):
+        script.words(f"w{i}", kinds[i % 8], i % 7, 2)
+        for k in range(1 + i % 5):
+            script.way(FIELD + (i + 5 * k) % 9, kinds[(i * 3 + k) % 8], (i * k) % 70, (70, 300, 2**32 - 1)[i % 3])
+    script.words("deep", "[]main.T", 0, 3)
+    for _ in range(64):
+        script.way(EACH, "[1<<40]int", 0, 2**32 - 1)
+    script.begin(output, depth=4)
+    script.lines += ["random 43 23", "raw 00", "stop"]
+    lines = script.run()
+    assert len(lines) > 9
+    if output == "json":
+        assert {json.loads(line)["type"] for line in lines} <= {"call", "return", "process"}
+
+
+# ---- expressions and masks (what they lead to in real programs: tests/live/test_args.py) --------------------
+
+
+def test_ways(script: Script) -> None:
+    linked(script)
+    script.type("[]main.T", SLICE, 24, "main.T")
+    script.func("main.f")
+    script.site()
+    script.step(1, 48, 48)
+    script.step(2, 48, 4096)
+    script.words("p.Next.S", "*main.T", 0)
+    script.way(DEREF, "main.T")
+    script.way(FIELD, "*main.T", 24, name="Next")
+    script.way(DEREF, "main.T")
+    script.way(FIELD, "string", 32, name="S")
+    script.words("p.Next.Next.X", "*main.T", 0)
+    for _ in range(2):
+        script.way(DEREF, "main.T")
+        script.way(FIELD, "*main.T", 24, name="Next")
+    script.way(DEREF, "main.T")
+    script.way(FIELD, "int", 0, name="X")
+    script.words("xs[:2].S", "[]main.T", 1, 3)
+    script.way(EACH, "main.T", 0, 2, "xs")
+    script.way(FIELD, "string", 32, name="S")
+    script.words("xs[3].X", "[]main.T", 1, 3)
+    script.way(INDEX, "main.T", 3)
+    script.way(FIELD, "int", 0, name="X")
+    script.words("len(xs)", "[]main.T", 1, 3)
+    script.way(LEN, "int")
+    script.begin()
+    chunks = (
+        (0, OK, 0x1000, node(1, 0x2000)),
+        (0, OK, 0x2000, node(2, 0, 0x5000, 2)),
+        (1, OK, 0x8000, node(7, 0, 0x5000, 2) + node(8, 0, 0x6000, 5)),
+        string_at(0x5000, b"hi"),
+        (1, FAULT, 0x6000, b""),
+    )
+    script.record(regs=(0x1000, 0x8000, 3, 3), chunks=chunks)
+    (line,) = script.run()
+    event = json.loads(line)
+    assert event["args"] == {
+        "p.Next.S": "hi",
+        "p.Next.Next.X": None,
+        "xs[:2].S": ["hi", None],
+        "xs[3].X": None,
+        "len(xs)": 3,
+    }
+    assert event["notes"] == {
+        "p.Next.Next.X": ["unreadable: nil pointer"],
+        "xs[1].S": ["unreadable: bad address"],
+        "xs[3].X": ["unreadable: index 3, length 3"],
+    }
+
+
+@pytest.mark.parametrize(("output", "expected"), [("json", '{"p":"***"}'), ("text", 'main.f(p="***")')])
+def test_mask(script: Script, output: str, expected: str) -> None:
+    script.func("main.f")
+    script.site()
+    script.words("p", "int", 0)
+    script.lines.append("mask ^[xP]$")
+    script.begin(output)
+    script.record(regs=(7,))
+    (line,) = script.run()
+    assert expected in line
+    if output == "json":
+        assert json.loads(line)["notes"] == {"p": ["masked"]}

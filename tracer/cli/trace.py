@@ -15,7 +15,7 @@ sudo gopherscope -p 1234 --func 'main.*' --exclude main.poll
 # start a program and trace it from its first instruction (it runs as you, not as root)
 sudo gopherscope --func main.work -- ./server -v
 # of its arguments only what is named; an expression reaches through pointers as Go does
-sudo gopherscope -b ./server --func net/http.serverHandler.ServeHTTP --args 'req.Method, req.URL.Path'
+sudo gopherscope -b ./server --func net/http.serverHandler.ServeHTTP --args req.Method,req.URL.Path
 # ten calls as JSON lines, for a script
 sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
 # what would be probed and read; needs no root
