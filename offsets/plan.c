@@ -330,6 +330,7 @@ static void share_reads(struct plan_site *site, const struct plan_site *with)
 	site->first_value = with->first_value;
 	site->n_values = with->n_values;
 	site->data_max = with->data_max;
+	site->deep = with->deep;
 }
 
 static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,
