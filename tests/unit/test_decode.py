@@ -601,7 +601,7 @@ def test_hostile_ways(script: Script, output: str) -> None:
     for _ in range(64):
         script.way(EACH, "[1<<40]int", 0, 2**32 - 1)
     script.begin(output, depth=4)
-    script.lines += ["random 43 23", "raw 00", "stop"]
+    script.lines += ["random 43 53", "raw 00", "stop"]
     lines = script.run()
     assert len(lines) > 9
     if output == "json":
