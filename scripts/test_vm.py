@@ -81,6 +81,7 @@ class Result:
     failed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)  # with the reason
     facts: dict[str, Any] = field(default_factory=dict)
+    again: list[str] = field(default_factory=list)  # run once more, alone, as they had failed
 
     @property
     def problems(self) -> list[str]:
@@ -99,7 +100,8 @@ class Result:
 
 def pytest_command(select: str, junit: str, more: list[str]) -> list[str]:
     return [
-        *(sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "vm", "tests/vm"),
+        *(sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "vm"),
+        *(() if any("::" in word for word in more) else ("tests/vm",)),
         *("--timeout", str(TEST_TIMEOUT_S), "--junitxml", junit),
         *(("-k", select) if select else ()),
         *more,
@@ -120,7 +122,16 @@ def in_guest(plan: Plan, more: list[str], timeout: int) -> tuple[list[str], dict
         *(sys.executable, str(ROOT / "vm" / "run.py"), "--timeout", str(timeout)),
         *(() if os.environ.get("VM_KERNEL") else ("--kernel", plan.where)),
         *("--out", str(plan.folder), "--console", str(plan.folder / "console")),
-        *("--env", "GOPHERSCOPE_VM_FACTS=/out/facts", "--env", "XDG_CACHE_HOME", "--env", "GOPHERSCOPE_TEST_CACHE"),
+        *(
+            "--env",
+            f"GOPHERSCOPE_TEST_PATIENCE={TEST_TIMEOUT_S}",
+            "--env",
+            "GOPHERSCOPE_VM_FACTS=/out/facts",
+            "--env",
+            "XDG_CACHE_HOME",
+            "--env",
+            "GOPHERSCOPE_TEST_CACHE",
+        ),
         *(f"--copy={folder}" for folder in shared_folders()),
         *(f"--append={parameter}" for parameter in plan.append),
         *("--", *pytest_command(plan.select, "/out/junit.xml", more)),
@@ -168,6 +179,28 @@ def run(plan: Plan, more: list[str], timeout: int) -> Result:
     say(f"{plan.name}: {len(result.passed)} passed, {len(result.failed)} failed in {result.total_s:.0f} s")
     if result.problems:
         sys.stderr.write(output.read_text(errors="replace") + "".join(f"{plan.name}: {p}\n" for p in result.problems))
+    return result
+
+
+def run_again(plan: Plan, more: list[str], timeout: int) -> Result:
+    """Only what failed the last time; the results of both are put together, and it is told which tests those were."""
+    path = OUT / f"{plan.name}.json"
+    if not path.exists():
+        return run(plan, more, timeout)
+    last = Result(**json.loads(path.read_text()))
+    if not last.failed:
+        return last
+    tests = [f"tests/vm/{module}.py::{test}" for module, test in (name.split("::", 1) for name in last.failed)]
+    result = run(plan, [*tests, *more], timeout)
+    result.again = sorted({*last.again, *last.failed})
+    result.passed = last.passed + result.passed
+    result.skipped = {**last.skipped, **result.skipped}
+    result.boot_s, result.total_s = last.boot_s, round(last.total_s + result.total_s, 1)
+    for name, value in last.facts.items():
+        now = result.facts.setdefault(name, value)
+        if name.startswith("verifier ") and value[1] > now[1]:
+            result.facts[name] = value
+    path.write_text(json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
 
@@ -247,6 +280,7 @@ def main(arguments: list[str]) -> int:
     names = [plan.name for plan in PLANS]
     parser.add_argument("runs", metavar="RUN", nargs="*", help=f"{', '.join(names)}; default: all")
     parser.add_argument("--timeout", type=int, default=TIMEOUT_S, help=f"seconds for a run; default: {TIMEOUT_S}")
+    parser.add_argument("--last-failed", action="store_true", help="only the tests that failed the last time")
     parser.add_argument("--jobs", type=int, default=JOBS, help=f"guests at once; default: {JOBS}")
     options = parser.parse_args(arguments[:split])
     for name in options.runs:
@@ -272,11 +306,12 @@ def main(arguments: list[str]) -> int:
     except VmError as error:
         print(error.report(), file=sys.stderr)
         return 1
+    one = run_again if options.last_failed else run
     # What this machine's own kernel does, and QEMU itself, is tried when nothing else runs.
     results = []
     for together in ([p for p in plans if p.in_guest], *([p] for p in plans if not p.in_guest)):
         with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-            results += pool.map(lambda plan: run(plan, arguments[split + 1 :], options.timeout), together)
+            results += pool.map(lambda plan: one(plan, arguments[split + 1 :], options.timeout), together)
     print(table(results))
     print("\n".join(figures(results)))
     problems = [f"{r.name}: {problem}" for r in results for problem in r.problems]
