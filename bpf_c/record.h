@@ -81,7 +81,7 @@ struct step {
 /* call_deep: lists that one record has run or waiting, and turns of its loop (a step, or the next item or list). */
 #define JOBS_MAX 128
 #define TURNS_MAX 256
-#define TURNS_SHORT 48 /* of call_deep_short, for kernels whose verifier cannot follow so many */
+#define TURNS_SHORT 96 /* of call_deep_short, for kernels whose verifier cannot follow so many */
 
 /* Bytes behind the record proper that call_deep keeps its state in (deep.h). */
 #define DEEP_STATE (72 + 8 + 32 * JOBS_MAX)
