@@ -77,19 +77,28 @@ bool multi_links_exist(int prog_fd)
 	return fd >= 0 || errno == EBADF;
 }
 
-/* The sites of one plan that use one variant: file offsets and cookies. */
-static size_t gather(const struct collector *c, const struct collector_plan *p, int variant, uint64_t *offsets,
-		     uint64_t *cookies)
+/* Is it the return of a function that consists of it: where the call is seen too? The function's entry site comes first. */
+static bool is_whole_function(const struct plan *plan, uint32_t site)
+{
+	return site && plan->sites[site].kind == SITE_RETURN && plan->sites[site - 1].kind == SITE_ENTRY &&
+	       plan->sites[site].addr == plan->sites[site - 1].addr;
+}
+
+/* The sites of one plan that use one variant: file offsets and cookies. `first`: those that are to be attached before all others. */
+static size_t gather(const struct collector *c, const struct collector_plan *p, int variant, bool first,
+		     uint64_t *offsets, uint64_t *cookies)
 {
 	size_t n = 0;
 
 	if (variant == PROGRAM_GOEXIT) {
+		if (first)
+			return 0;
 		offsets[0] = p->plan->binary.goexit_off;
 		cookies[0] = 0;
 		return keeps_goids(c, p->plan);
 	}
 	for (uint32_t i = 0; i < p->plan->n_sites; i++) {
-		if ((int)site_variant(c, &p->plan->sites[i]) != variant)
+		if ((int)site_variant(c, &p->plan->sites[i]) != variant || is_whole_function(p->plan, i) != first)
 			continue;
 		offsets[n] = p->plan->sites[i].file_off;
 		cookies[n++] = p->first_site + i;
@@ -184,8 +193,11 @@ static struct err *attach_plan(struct collector *c, const struct collector_plan 
 		return &err_nomem;
 	err = collector_unchanged(p);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
-	for (int v = 0; v < PROGRAM_VARIANTS && !err; v++) {
-		size_t n = gather(c, p, v, offsets, cookies);
+	/* Where two probes are at one place the kernel runs the one that came last first (kernel/events/uprobes.c, consumer_add): the call
+	 * must be seen before its return. */
+	for (int i = 0; i < 2 * PROGRAM_VARIANTS && !err; i++) {
+		int v = i % PROGRAM_VARIANTS;
+		size_t n = gather(c, p, v, i < PROGRAM_VARIANTS, offsets, cookies);
 		if (!n)
 			continue;
 		err = c->attach == ATTACH_MULTI ? attach_multi(c, v, path, offsets, cookies, n)
