@@ -15,6 +15,7 @@
 #define TYPE_BUSY 128     /* in go_type.flags while it is being completed: found again, it contains itself */
 #define GO_KIND_MASK 31   /* reflect.Kind without the flags that the compiler kept beside it (abi.KindMask) */
 #define NAME_MAX_MADE 256 /* bytes of a name that is made here */
+#define ANY_POINTER "go.shape.*uint8"
 #define NAME_NESTING_MAX 4
 
 /* What the way from a type's DIE to its layout tells. */
@@ -518,11 +519,14 @@ static struct err *complete_array(struct dwarf_info *dw, struct type_table *type
 static struct err *complete_reference(struct dwarf_info *dw, struct type_table *types, uint32_t index, struct walk *w)
 {
 	uint32_t elem = TYPE_NONE, key = TYPE_NONE;
-	Dwarf_Attribute *from = &w->elem;
+	Dwarf_Attribute *from = &w->elem, unknown = {};
 	struct err *err = NULL;
 
 	if (types->v[index].kind == GO_POINTER)
 		from = &w->layout_attrs.type;
+	/* This shape stands for any pointer (cmd/compile/internal/noder, shapify): what it leads to only the dictionary knows. */
+	if (!strncmp(type_string(types, types->v[index].name), ANY_POINTER, strlen(ANY_POINTER)))
+		from = &unknown;
 	if (from->code)
 		err = dwarf_type_of_attr(dw, from, types, &elem);
 	if (!err && types->v[index].kind == GO_MAP && w->key.code)
