@@ -62,8 +62,9 @@ struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, 
 	char made[32];
 	struct plan_var var = { .type = type };
 
-	/* Go 1.22 and newer list unnamed parameters as ~p0; a result named _ is ~b0. */
-	bool made_up = name && name[0] == '~' && (name[1] == 'p' || name[1] == 'b') && name[2] >= '0' && name[2] <= '9';
+	/* Go 1.22 and newer list unnamed parameters as ~p0; a result named _ is ~b0; an unnamed result is ~r and its number, which before
+	 * Go 1.18 counts the parameters too. */
+	bool made_up = name && name[0] == '~' && name[1] && strchr("pbr", name[1]) && name[2] >= '0' && name[2] <= '9';
 	if (!name || !*name || !strcmp(name, "_") || made_up) {
 		snprintf(made, sizeof(made), result ? "~r%u" : "_%u", n);
 		name = made;
