@@ -103,6 +103,10 @@ lint: packages-build packages-lint build dev ## the compilers' warnings as error
 bench: build packages-demo ## measure, each figure as a ratio within one run (BENCH_ARGS="--only NAME")
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/run.py $(BENCH_ARGS)
 
+.PHONY: matrix
+matrix: build packages-test dev ## every Go version × every kind of build, value by value; writes docs/matrix.md
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) tests/matrix/run.py -o docs/matrix.md
+
 .PHONY: fresh
 fresh: packages-fresh ## run the two commands in a minimal Debian made for it (root)
 	@$(SUDO) env PATH="$$PATH" HOME="$$HOME" scripts/fresh.sh

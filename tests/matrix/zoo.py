@@ -12,9 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import go_versions
-from compare import Limits, Tally, compare, read_lines
-from tracing import command, environment
+import go_versions  # noqa: E402
+from compare import Limits, Tally, compare, read_lines  # noqa: E402
+from tracing import command, environment  # noqa: E402
 
 # Every minor version that is promised, each by its last release that the tests know or that was there.
 VERSIONS = {
@@ -62,7 +62,7 @@ def program(version: str, build: str) -> Path:
         return go_versions.go_program(folder, exact, BUILDS[build].mode, BUILDS[build].cgo)
 
 
-class TracerFailed(Exception):
+class TracerError(Exception):
     """The tracer did not end well."""
 
 
@@ -82,7 +82,7 @@ def trace(zoo: Path, folder: Path, seed: int = 1, rounds: int = 7, options: tupl
         timeout=600,
     )
     if run.returncode or not own.exists():
-        raise TracerFailed(f"status {run.returncode}: {run.stderr[-2000:]}")
+        raise TracerError(f"status {run.returncode}: {run.stderr[-2000:]}")
     return own, traced
 
 
