@@ -136,13 +136,39 @@ static uint64_t results_size(const struct plan_builder *b, const struct abi_layo
 	return align_to(at, 8);
 }
 
+/* A value on the stack that DWARF does not place may stand behind something small that is not listed and fits the padding, which no size
+ * tells: it is known only where there is no room for it to stand later. limit: bytes from the CFA at which the parameters end. */
+static void give_up_hidden(struct plan_builder *b, const struct abi_layout *abi, size_t n_params, const bool *located,
+			   uint64_t limit)
+{
+	for (size_t i = n_params; i-- > 0;) {
+		const struct abi_value *v = &abi->values[i];
+		const struct go_type *t = &b->plan->types.v[v->type];
+
+		if (v->in_registers || !v->n_words)
+			continue;
+		uint64_t place = abi->words[v->first_word].place, align = t->align ? t->align : 1;
+		if (located[i]) {
+			limit = place;
+			continue;
+		}
+		limit = limit < t->size ? 0 : (limit - t->size) / align * align;
+		if (limit > place)
+			b->unplaced[i] = true;
+	}
+}
+
 /* The stack convention: DWARF's places hold where it gives them. What lies between two of them, where there is room for something that
  * is not listed, is not known. */
 static struct err *fit_stack(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df,
 			     const struct abi_layout *abi, size_t n_params, bool size_known, uint32_t size)
 {
+	bool *located _cleanup_free_ = calloc(abi->n_values, sizeof(*located));
 	uint64_t at = 0, results = results_size(b, abi, n_params);
 	size_t since = 0; /* the first value behind the last one whose place is known */
+
+	if (!located)
+		return &err_nomem;
 
 	for (size_t i = 0; i < abi->n_values; i++) {
 		const struct abi_value *v = &abi->values[i];
@@ -174,6 +200,7 @@ static struct err *fit_stack(struct plan_builder *b, const struct plan_func *f, 
 				b->unplaced[since] = true;
 			since = i + 1;
 			at = place;
+			located[i] = true;
 		}
 		if (v->n_words)
 			abi->words[v->first_word].place = at;
@@ -182,6 +209,8 @@ static struct err *fit_stack(struct plan_builder *b, const struct plan_func *f, 
 	if (size_known && align_to(at, 8) != size)
 		for (; since < abi->n_values; since++)
 			b->unplaced[since] = true;
+	if (size_known && size >= results)
+		give_up_hidden(b, abi, n_params, located, size - results);
 	return NULL;
 }
 
@@ -203,10 +232,16 @@ static struct err *fit_registers(struct plan_builder *b, const struct plan_func 
 				 const struct abi_layout *abi, size_t n_params, size_t dict, bool missing)
 {
 	const struct dwarf_param *param = df->params, *end = df->params + df->n_params;
+	bool *located _cleanup_free_ = calloc(abi->n_values, sizeof(*located));
+	uint64_t limit = 0;
 
+	if (!located)
+		return &err_nomem;
 	for (size_t i = 0; i < abi->n_values; i++) {
+		const struct go_type *t = &b->plan->types.v[abi->values[i].type];
 		struct dwarf_piece pieces[DWARF_PIECES_MAX];
 		struct err *err = NULL;
+		int64_t place;
 		size_t n = 0;
 
 		if (i == dict)
@@ -221,11 +256,24 @@ static struct err *fit_registers(struct plan_builder *b, const struct plan_func 
 			err = known_place(b, f, df, param++, pieces, &n);
 		if (err)
 			return err;
+		if (!abi->values[i].in_registers && abi->values[i].n_words) {
+			struct abi_word *word = &abi->words[abi->values[i].first_word];
+
+			located[i] = stack_place(t, df->optimized, pieces, n, &place) && place >= 0;
+			if (located[i]) {
+				missing = missing || place != word->place;
+				word->place = place;
+			}
+			b->unplaced[i] = !located[i];
+			limit = align_to(word->place + t->size, 8);
+			continue;
+		}
 		b->unplaced[i] = !n && abi->values[i].n_words;
 		missing = missing || (n && elsewhere(abi, &abi->values[i], pieces));
 	}
 	if (!missing)
 		memset(b->unplaced, 0, abi->n_values * sizeof(*b->unplaced));
+	give_up_hidden(b, abi, n_params, located, limit);
 	return NULL;
 }
 
