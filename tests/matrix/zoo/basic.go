@@ -126,7 +126,9 @@ func zBlankFirst(_ int, b int, c string, d bool) int { return sinkInt }
 func zBlankSmall(_ int8, b int8, _ bool, d bool, e uint16) {}
 
 //go:noinline
-func zBlankStack(_ [3]int, b [2]int8, _ [2]int8, d [2]int8, e int) (r [2]int) { return [2]int{e, int(d[1])} }
+func zBlankStack(_ [3]int, b [2]int8, _ [2]int8, d [2]int8, e int) (r [2]int) {
+	return [2]int{e, int(d[1])}
+}
 
 //go:noinline
 func zUnnamed(int, string, uint8) int { return sinkInt }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"reflect"
 	"runtime"
 	"sort"
@@ -192,17 +193,17 @@ func (p *printer) mapping(v reflect.Value, at path, hops int) string {
 	var pairs, members []string
 	seen := map[string]bool{}
 	object := true
+	switch v.Type().Key().Kind() {
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128, reflect.Array, reflect.Struct, reflect.Ptr,
+		reflect.Interface, reflect.Chan, reflect.UnsafePointer:
+		object = false
+	}
 	for it := v.MapRange(); it.Next(); {
 		key := addressable(it.Key())
 		inner := printer{depth: p.depth}
 		k := inner.value(key, at, hops)
 		name := k
-		switch key.Kind() {
-		case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128, reflect.Array, reflect.Struct, reflect.Ptr,
-			reflect.Interface, reflect.Chan, reflect.UnsafePointer:
-			object = false
-		case reflect.String:
-		default:
+		if key.Kind() != reflect.String {
 			name = quote(k)
 		}
 		elem := p.value(addressable(it.Value()), at.index(k), hops)
@@ -242,6 +243,8 @@ func (p *printer) dynamic(v reflect.Value, at path, hops int) string {
 		if said, ok := errorText(err); ok {
 			text += `,"text":` + quote(said)
 		}
+	} else if addr, ok := inside.Interface().(net.Addr); ok {
+		text += `,"text":` + quote(addr.String())
 	}
 	return text + "}"
 }
