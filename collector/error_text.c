@@ -202,7 +202,7 @@ static bool put_joined(struct decoder *d, const struct place *p, const struct go
 	return true;
 }
 
-/* net.TCPAddr and net.UDPAddr: "1.2.3.4:80", "[::1%zone]:80", ":80". */
+/* net.TCPAddr and net.UDPAddr: "1.2.3.4:80", "1.2.3.4%zone:80", "[::1%zone]:80", ":80". */
 static bool put_address(struct decoder *d, const struct place *p, const struct go_type *t, struct jout *out)
 {
 	const struct go_field *ip, *port, *zone;
@@ -231,13 +231,17 @@ static bool put_address(struct decoder *d, const struct place *p, const struct g
 	uint64_t zone_len;
 	if (!place_read(d, &at, 8, 8, &zone_len))
 		return false;
-	six = six || zone_len;
 	if (six)
 		jout_putc(out, '[');
 	jout_append(out, text, size);
 	if (zone_len) {
+		size_t start = out->len;
+
 		jout_putc(out, '%');
-		if (!put_string(d, &at, out))
+		if (!put_string(d, &at, out) || out->failed)
+			return false;
+		/* net.JoinHostPort looks for a colon in the zone too. */
+		if (!six && memchr(out->buf + start, ':', out->len - start))
 			return false;
 	}
 	if (six)
