@@ -105,6 +105,7 @@ struct params {
 	size_t cap;
 	uint64_t *origins; /* of each parameter: its DIE in the abstract instance, 0 if there is none */
 	bool abstract;     /* what is being read is the abstract instance */
+	bool moved;        /* a variable that is no parameter was moved to the heap: "&name" stands for it */
 };
 
 static struct err *add_param(struct params *p, const struct dwarf_param *param, uint64_t origin)
@@ -164,6 +165,24 @@ static struct dwarf_param *known_param(struct params *p, uint64_t origin, const 
 	return NULL;
 }
 
+/* Go 1.17 lists a result that it moved to the heap only so, like any other variable. */
+static struct err *read_variable(struct params *p, Dwarf_Die *die)
+{
+	struct dwarf_attrs own;
+	const char *name = "";
+	struct err *err = dwarf_attrs_read(p->dw, die, &own);
+
+	if (!err && own.name.code)
+		err = dwarf_attr_string(p->dw, &own.name, &name);
+	if (err || name[0] != '&')
+		return err;
+	for (size_t i = 0; i < p->func->n_params; i++)
+		if (!strcmp(p->func->params[i].name, name + 1))
+			return NULL;
+	p->moved = true;
+	return NULL;
+}
+
 static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 {
 	struct dwarf_param param = { .die = dwarf_dieoffset(die) };
@@ -176,6 +195,8 @@ static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 	struct err *err;
 
 	(void)stop;
+	if (dwarf_tag(die) == DW_TAG_variable)
+		return read_variable(p, die);
 	if (dwarf_tag(die) != DW_TAG_formal_parameter)
 		return NULL;
 	err = dwarf_attrs_read(dw, die, &own);
@@ -225,12 +246,12 @@ static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 	return err;
 }
 
-/* Go 1.17, where the register convention was new, leaves results out of optimised code. */
-static bool omits_results(const struct dwarf_unit *unit)
+/* Go 1.17, where the register convention was new, leaves results out of optimised code; elsewhere those moved to the heap. */
+static bool omits_results(const struct dwarf_unit *unit, bool moved)
 {
 	const char *go = strstr(unit->producer, "cmd/compile") ? strstr(unit->producer, "go1.17") : NULL;
 
-	return go && unit->optimized &&
+	return go && (unit->optimized || moved) &&
 	       (go[6] == '\0' || go[6] == '.' || go[6] == ';' || go[6] == ' ' || go[6] == 'r' || go[6] == 'b');
 }
 
@@ -249,7 +270,7 @@ static void drop_results(struct dwarf_func *f)
 }
 
 static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die *abstract, struct type_table *types,
-			       struct dwarf_func *f)
+			       struct dwarf_func *f, bool *moved_ret)
 {
 	struct params p = { .dw = dw, .types = types, .func = f };
 	struct err *err = NULL;
@@ -262,6 +283,7 @@ static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die 
 	if (!err)
 		err = dwarf_each_child(dw, die, read_param, &p);
 	free(p.origins);
+	*moved_ret = p.moved;
 	return err;
 }
 
@@ -272,6 +294,7 @@ static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *en
 	struct dwarf_attrs own, origin = { 0 };
 	Dwarf_Die die, abstract;
 	uint64_t trampoline = 0;
+	bool moved = false;
 	struct err *err;
 
 	f->die = entry->die;
@@ -302,8 +325,8 @@ static struct err *read_func(struct dwarf_info *dw, const struct dwarf_entry *en
 		trampoline = t->code != 0;
 	}
 	f->trampoline = trampoline != 0;
-	err = read_params(dw, &die, own.origin.code ? &abstract : NULL, types, f);
-	f->results_missing = !err && !own.origin.code && omits_results(unit);
+	err = read_params(dw, &die, own.origin.code ? &abstract : NULL, types, f, &moved);
+	f->results_missing = !err && !own.origin.code && omits_results(unit, moved);
 	if (!f->results_missing)
 		return err;
 	drop_results(f);
