@@ -29,20 +29,27 @@ A cell: values that are right Â· values not shown, with a remark that says why Â
 SPREAD = ("1.15 default", "1.19 default", "1.21 default", "1.24 PIE", "1.24 default", "1.26 -N -l", "1.26 default")
 
 
+GOEXIT = "left by goexit, not told"
+
+
+def ceiling(reason: str, most: int) -> int:
+    """Go's maps have another order in each run, and so other entries among those shown. Whether the end of a goroutine
+    or of the process is seen first is chance: once a round at most."""
+    if reason == GOEXIT:
+        return 7
+    return most * 11 // 10 + 20 if reason.startswith(("partial", "truncated", "depth", "unreadable: not")) else most
+
+
 def expected() -> str:
     """What a spread of the matrix may leave out: expected.json, which test_matrix.py holds it to."""
     known = {}
     for entry in SPREAD:
         tallies = [check(*entry.split(" ", 1)) for _ in range(3)]
-        reasons = sorted({reason for t in tallies for reason in t.honest})
-        # Whether the end of a goroutine or that of the process is seen first, no run decides for all: one a round.
-        reasons = sorted({*reasons, "left by goexit, not told"})
+        reasons = sorted({reason for t in tallies for reason in t.honest} | {GOEXIT})
         known[entry] = {
             "calls": tallies[0].calls,
-            "right": min(t.right for t in tallies),
-            "honest": {
-                reason: 7 if "goexit" in reason else max(t.honest[reason] for t in tallies) for reason in reasons
-            },
+            "right": min(t.right for t in tallies) * 97 // 100,
+            "honest": {reason: ceiling(reason, max(t.honest[reason] for t in tallies)) for reason in reasons},
         }
     return json.dumps(known, indent=1, ensure_ascii=False) + "\n"
 
