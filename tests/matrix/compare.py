@@ -307,12 +307,12 @@ class Line:
         if len(got) < len(want):
             self.rest(want[len(got) :], len(got), len(want), at)
 
-    def rest(self, missing: Any, n: int, total: int, at: Expression) -> None:
+    def rest(self, missing: Any, n: int, total: int, at: Expression, reason: str = "partial") -> None:
         remark = self.remark(at, "partial")
         if remark != f"partial: {n} of {total}":
             self.wrong(at, n, total, f"too few, remark {remark!r}")
-        elif n >= self.limits.elements:
-            self.honest("partial", missing)
+        elif n >= self.limits.elements or reason != "partial":
+            self.honest(reason, missing)
         else:
             self.honest("partial: fewer than asked for", missing)
 
@@ -354,7 +354,7 @@ class Line:
         if isinstance(want, dict) and isinstance(got, list) and len(got) == len(want) and not cut:
             self.wrong(at, got, want, "a whole map with such keys is an object")
         if left:
-            self.rest(left, len(pairs), len(as_pairs), at)
+            self.rest(left, len(pairs), len(as_pairs), at, "partial: of a map")
 
     def is_key(self, want: Any, got: Any, remarks: list[str]) -> bool:
         if isinstance(want, (dict, list)) or isinstance(got, (dict, list)):
