@@ -38,6 +38,9 @@ def run(tracer: Tracer, program: Path, tmp_path: Path, *args: str) -> tuple[list
     return order(calls), order(returns), order(said)
 
 
+HIDDEN = "unreadable: parameters before it are not in the debug information"
+
+
 def check(kind: str, saw: dict[str, Any], says: list[Any], nulls: Counter[str]) -> None:
     """Values by position; what is null must say why, and only floats may be."""
     values = list(saw[kind].items())
@@ -45,6 +48,8 @@ def check(kind: str, saw: dict[str, Any], says: list[Any], nulls: Counter[str]) 
     for (name, value), right in zip(values, says):
         if value is None and right is not None:
             (remark,) = saw["notes"][name]
+            if remark == HIDDEN and (saw["func"], name) == ("main.mixed", "last"):
+                continue  # Go 1.15: not used, so without a place, and a bool without a name would fit before it
             assert remark.startswith("unreadable: in xmm"), saw
             assert isinstance(right, float) or (isinstance(right, int) and saw["func"] == "main.floats"), saw
             nulls[saw["func"] + " " + kind] += 1
