@@ -116,7 +116,7 @@ static void write_abi(const struct abi_layout *abi, const struct abi_value *valu
 	static const int8_t dwarf_regs[] = { 0, 3, 2, 5, 4, 8, 9, 10, 11 }; /* of RAX RBX RCX RDI RSI R8–R11 */
 
 	jout_key_lit(out, "abi");
-	if (!value) {
+	if (!value || value->first_word == PLAN_ABI_UNKNOWN) {
 		jout_null(out);
 		return;
 	}

@@ -199,7 +199,9 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 void plan_destroy(struct plan *plan);
 
 /* Where the calling convention puts the parameters and results of one function at its entry and its return. The dictionary of a generic
- * function is left out. A layout without values: their types are not known, or cannot be placed. */
+ * function is left out. A layout without values: their types are not known, or cannot be placed; a value whose first_word is
+ * PLAN_ABI_UNKNOWN: it is not known where this one is. */
+#define PLAN_ABI_UNKNOWN UINT32_MAX
 struct err *plan_abi_layout(struct program *program, const struct func *func, struct abi_layout *ret);
 
 /* Keep a plan in a file and read it back (plan_io.c). Reading checks every index, size and string; ERR_MALFORMED says which is wrong. */

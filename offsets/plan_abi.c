@@ -21,14 +21,23 @@ struct err *plan_abi_layout(struct program *program, const struct func *func, st
 		return &err_nomem;
 	type_table_init(&b.plan->types);
 	b.plan->binary.go_minor = program->build->minor;
-	f.abi = abi_of(b.plan->binary.go_minor, func->abi0);
-	err = program_dwarf(program, &b.dwarf);
+	err = func_abi_find(program, func, &b.abi);
+	f.abi = b.abi.abi;
+	if (!err)
+		err = program_dwarf(program, &b.dwarf);
 	if (!err)
 		err = plan_read_signature(&b, &f, func, &df, &layout, &n_params, &dict);
 	dwarf_func_destroy(df);
 	plan_destroy(b.plan);
-	if (err)
+	/* Where it is not known, no words are said to be there. */
+	for (size_t i = 0; b.unplaced && i < layout.n_values; i++)
+		if (b.unplaced[i])
+			layout.values[i].first_word = PLAN_ABI_UNKNOWN;
+	free(b.unplaced);
+	if (err) {
+		abi_layout_deinit(&layout);
 		return err;
+	}
 	if (dict < layout.n_values)
 		memmove(layout.values + dict, layout.values + dict + 1,
 			(--layout.n_values - dict) * sizeof(*layout.values));
