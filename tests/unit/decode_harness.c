@@ -615,7 +615,7 @@ static void cmd_queue(void)
 	if (pthread_create(&putter, NULL, put_blocks, NULL))
 		die("pthread_create");
 	for (;;) {
-		words = queue_take(queue, 1000, &kind, &size);
+		words = queue_take(queue, 30000, &kind, &size);
 		if (!words || kind == BLOCK_STOP)
 			break;
 		if (size != 8 * block_words(seen))
@@ -629,7 +629,7 @@ static void cmd_queue(void)
 			usleep(100);
 	}
 	if (!words)
-		die("nothing came for a second");
+		die("nothing came for half a minute");
 	pthread_join(putter, NULL);
 	queue_close(queue);
 	queue_destroy(queue);
