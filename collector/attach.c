@@ -106,8 +106,7 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 	return n;
 }
 
-/* The one process that is asked for, where a link can be for it alone: then no other runs into the probes. The programs look at the
- * process all the same. 0: any. */
+/* The one process that is asked for, where a link can be for it alone: then no other runs into the probes. 0: any. */
 static uint32_t link_pid(struct collector *c)
 {
 	struct loader *l = c->loader;
@@ -238,6 +237,10 @@ struct err *collector_attach(struct collector *c)
 				  perf_events(c), collector_detach_seconds(c), PERF_SITES_MAX);
 	if (c->attach == ATTACH_MULTI)
 		c->loader->link_pid = link_pid(c);
+	if (c->loader->link_pid) {
+		c->loader->control.filter_pids = 0; /* the kernel has done it when the programs run */
+		maps_set_enabled(c, false);
+	}
 	for (uint32_t i = 0; i < c->n_plans; i++) {
 		struct err *err = attach_plan(c, &c->plans[i]);
 		if (err) {

@@ -57,6 +57,7 @@ SHAPES = [
     ("five", 1, "ring"),
     ("many", 4096, "ring"),
     ("many", 64, "perf"),
+    ("deep", 256, "ring"),
 ]
 
 

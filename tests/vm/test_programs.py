@@ -39,6 +39,11 @@ def test_variant(function: str, size: int, buffer: str, tracer: Tracer) -> None:
         "two": {"a": TEXTS[0][:size], "b": TEXTS[1][:size], "n": 1},
         "five": {**{name: text[:size] for name, text in zip("abcde", TEXTS)}, "n": 5},
         "many": {"v": [f"word {i}" for i in range(100)], "n": 100},
+        "deep": {
+            "v": {"type": "main.pair", "value": {"name": "first", "list": [2, 3]}},
+            "pairs": [{"name": "second", "list": None}, {"name": "third", "list": [65521]}],
+            "n": 7,
+        },
     }
     assert call["args"] == wanted[function]
     check_accounting(run.events[-1])

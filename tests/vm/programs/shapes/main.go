@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Shapes has functions that take ever more to read: no step of the tracer's, one, a few, many. It says "ready", waits for a line on stdin, calls
+// Shapes has functions that take ever more to read: no step of the tracer's, one, a few, many, and what only the values in memory decide. It says "ready", waits for a line on stdin, calls
 // `one` -n times, and prints "ns N", the time that took; then it calls the others once, and `two` from as many goroutines at once as -goroutines
 // says, each with two texts of its own.
 package main
@@ -59,6 +59,21 @@ func many(v [100]string, n int) int {
 	return frame[n%40]
 }
 
+type pair struct {
+	name string
+	list []uint16
+}
+
+//go:noinline
+func deep(v interface{}, pairs []pair, n int) int {
+	var frame [40]int
+	frame[n%40] = len(pairs)
+	if v != nil {
+		frame[n%40]++
+	}
+	return frame[(n+1)%40]
+}
+
 func main() {
 	n := flag.Int("n", 1, "calls of one")
 	goroutines := flag.Int("goroutines", 0, "that call two at once")
@@ -81,6 +96,7 @@ func main() {
 		v[i] = fmt.Sprintf("word %d", i)
 	}
 	sink += many(v, 100)
+	sink += deep(pair{"first", []uint16{2, 3}}, []pair{{"second", nil}, {"third", []uint16{65521}}}, 7)
 	var all sync.WaitGroup
 	for i := 0; i < *goroutines; i++ {
 		all.Add(1)
