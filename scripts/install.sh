@@ -5,6 +5,7 @@
 # .venv cannot do that, because sudo resets PATH. Under /usr/local, the administrator's own tree: the package manager's files
 # are not touched, which is what --break-system-packages would otherwise be a warning about.
 #   scripts/install.sh install | uninstall
+# With TARGET=FOLDER it installs into that folder alone, for PYTHONPATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-/usr/bin/python3}
@@ -24,8 +25,13 @@ case ${1-} in
     cp -r setup.py pyproject.toml README.md LICENSE tracer offsets collector bpf_c "$copy"
     rm -f "$copy"/tracer/_*.so
     export PIP_ROOT_USER_ACTION=ignore
+    quietly=(--quiet --no-deps --no-build-isolation --no-index)
+    if [ -n "${TARGET-}" ]; then
+      pip install "${quietly[@]}" --target "$TARGET" "$copy"
+      exit
+    fi
     # shellcheck disable=SC2046 # nothing or one option
-    pip install --quiet --no-deps --no-build-isolation --no-index --force-reinstall $(managed) "$copy"
+    pip install "${quietly[@]}" --force-reinstall $(managed) "$copy"
     (cd_away && "$python" -m tracer --version)
     (cd_away && command -v gopherscope >/dev/null) || echo "note: /usr/local/bin is not on this PATH" >&2
     echo "installed: sudo gopherscope …, sudo python3 -m tracer …"
