@@ -39,6 +39,15 @@ struct collector_options {
     ...;
 };
 
+struct watch;
+struct watch_event { uint32_t kind, pid, port, reserved; };
+struct err *watch_open(const void *blob, size_t size, struct watch **ret);
+void watch_close(struct watch *w);
+const char *watch_missing(const struct watch *w, uint32_t source);
+int watch_fd(const struct watch *w);
+size_t watch_take(struct watch *w, struct watch_event *events, size_t max);
+uint64_t watch_lost(const struct watch *w);
+
 struct collector;
 struct err *collector_create(const struct collector_options *options, struct collector **ret);
 void collector_destroy(struct collector *c);
@@ -115,6 +124,7 @@ SOURCE = """
 #include <stdlib.h>
 #include "collector/collector.h"
 #include "collector/doctor.h"
+#include "collector/watch.h"
 """
 
 # Plans come to the collector ready made, or as they are kept; the files of programs it opens for names of functions and

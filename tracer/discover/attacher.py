@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One set of probes for each executable: more processes are added to it, ended ones are taken from it, and with the
+last one it goes.
+
+Probes stand in a file, not in a process, so two processes of one executable share them, also in two containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Optional, Protocol
+
+from tracer.discover.criteria import Criterion
+from tracer.discover.kinds import Kind
+from tracer.discover.procfs import Process
+from tracer.discover.watcher import Match
+from tracer.errors import TracerError
+from tracer.processes import FileIdentity
+
+EXECUTABLES_MAX = 256  # traced at once; each has programs, a buffer and two threads
+
+
+class Tracing(Protocol):
+    """Probes in one executable."""
+
+    def add(self, process: Process, criterion: Criterion) -> None: ...
+
+    def remove(self, process: Process) -> None: ...
+
+    def close(self) -> None: ...
+
+
+KindOf = Callable[[Process], Kind]
+MakeTracing = Callable[[Process, Kind], Optional[Tracing]]  # None: nothing that could be traced in it
+
+
+@dataclass
+class Executable:
+    identity: FileIdentity
+    path: str
+    kind: Kind
+    tracing: Tracing | None
+    why_not: str = ""  # where it is not traced
+    processes: dict[int, Process] = field(default_factory=dict)
+
+
+class Attacher:
+    """kind_of: what made the executable of a process. make: probes for it; TracerError says why there are none.
+
+    report: told of each executable and process that comes and goes, with one line for people.
+    """
+
+    def __init__(self, kind_of: KindOf, make: MakeTracing, report: Callable[[str], None] = lambda line: None) -> None:
+        self._kind_of = kind_of
+        self._make = make
+        self._report = report
+        self._executables: dict[FileIdentity, Executable] = {}
+        self._of_pid: dict[int, FileIdentity] = {}
+        self.refused = 0  # executables beyond EXECUTABLES_MAX
+
+    @property
+    def executables(self) -> list[Executable]:
+        return list(self._executables.values())
+
+    def feed(self, matches: Iterable[Match]) -> None:
+        for match in matches:
+            if match.criterion is None:
+                self.remove(match.process)
+            else:
+                self.add(match.process, match.criterion)
+
+    def add(self, process: Process, criterion: Criterion) -> None:
+        executable = self._executables.get(process.exe)
+        if executable is None:
+            executable = self._start(process)
+            if executable is None:
+                return
+        executable.processes[process.pid] = process
+        self._of_pid[process.pid] = process.exe
+        if executable.tracing is not None:
+            try:
+                executable.tracing.add(process, criterion)
+            except TracerError as e:
+                self._report(f"process {process.pid}: {e.message}")
+
+    def remove(self, process: Process) -> None:
+        executable = self._executables.get(self._of_pid.pop(process.pid, process.exe))
+        if executable is None or executable.processes.pop(process.pid, None) is None:
+            return
+        if executable.tracing is not None:
+            executable.tracing.remove(process)
+        if not executable.processes:
+            del self._executables[executable.identity]
+            if executable.tracing is not None:
+                executable.tracing.close()
+                self._report(f"{executable.path}: its last process has ended")
+
+    def close(self) -> None:
+        for executable in self._executables.values():
+            if executable.tracing is not None:
+                executable.tracing.close()
+        self._executables.clear()
+        self._of_pid.clear()
+
+    def _start(self, process: Process) -> Executable | None:
+        if len(self._executables) >= EXECUTABLES_MAX:
+            self.refused += 1
+            if self.refused == 1:
+                self._report(f"more than {EXECUTABLES_MAX} executables: the others are not traced")
+            return None
+        kind = self._kind_of(process)
+        executable = Executable(process.exe, process.exe_path, kind, None)
+        try:
+            executable.tracing = self._make(process, kind)
+        except TracerError as e:
+            executable.why_not = e.message
+            self._report(f"{process.exe_path} (process {process.pid}): not traced: {e.message}")
+        self._executables[process.exe] = executable
+        return executable
