@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "func_name.h"
 
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,9 +117,17 @@ static bool glob(const char *pattern, const struct spliced *s)
 	return !*pattern;
 }
 
+/* No Go name begins with a slash. */
+static bool is_regex(const char *pattern)
+{
+	size_t n = strlen(pattern);
+
+	return n > 2 && pattern[0] == '/' && pattern[n - 1] == '/';
+}
+
 bool func_pattern_is_wild(const char *pattern)
 {
-	return strpbrk(pattern, "*?") != NULL;
+	return is_regex(pattern) || strpbrk(pattern, "*?") != NULL;
 }
 
 enum func_match func_pattern_kind(const char *pattern, const char *name)
@@ -138,9 +147,83 @@ enum func_match func_pattern_kind(const char *pattern, const char *name)
 	return FUNC_MATCH_NONE;
 }
 
-bool func_pattern_match(const char *pattern, const char *name)
+struct func_matcher {
+	size_t n;
+	struct {
+		const char *text; /* the caller's */
+		regex_t *regex;   /* NULL: a plain pattern */
+	} v[];
+};
+
+static struct err *compile(const char *pattern, regex_t **ret)
 {
-	return func_pattern_kind(pattern, name) != FUNC_MATCH_NONE;
+	char *text _cleanup_free_ = strndup(pattern + 1, strlen(pattern) - 2), why[128];
+	regex_t *regex = calloc(1, sizeof(*regex));
+	int error = text && regex ? regcomp(regex, text, REG_EXTENDED | REG_NOSUB) : REG_ESPACE;
+
+	if (!error) {
+		*ret = regex;
+		return NULL;
+	}
+	if (error == REG_ESPACE) {
+		free(regex);
+		return &err_nomem;
+	}
+	regerror(error, regex, why, sizeof(why));
+	free(regex);
+	return err_create(ERR_USAGE, "'%s' is no regular expression: %s", pattern, why);
+}
+
+struct err *func_matcher_create(const char *const *patterns, size_t n, struct func_matcher **ret)
+{
+	struct func_matcher *m = calloc(1, sizeof(*m) + n * sizeof(*m->v));
+
+	if (!m)
+		return &err_nomem;
+	for (m->n = 0; m->n < n; m->n++) {
+		m->v[m->n].text = patterns[m->n];
+		struct err *err = is_regex(patterns[m->n]) ? compile(patterns[m->n], &m->v[m->n].regex) : NULL;
+		if (err) {
+			func_matcher_destroy(m);
+			return err;
+		}
+	}
+	*ret = m;
+	return NULL;
+}
+
+void func_matcher_destroy(struct func_matcher *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->v[i].regex)
+			regfree(m->v[i].regex);
+		free(m->v[i].regex);
+	}
+	free(m);
+}
+
+enum func_match func_matcher_kind(const struct func_matcher *m, const char *name)
+{
+	enum func_match best = FUNC_MATCH_NONE;
+
+	for (size_t i = 0; i < m->n && best != FUNC_MATCH_EXACT; i++) {
+		enum func_match kind;
+
+		if (m->v[i].regex)
+			kind = regexec(m->v[i].regex, name, 0, NULL, 0) ? FUNC_MATCH_NONE : FUNC_MATCH_WILD;
+		else
+			kind = func_pattern_kind(m->v[i].text, name);
+		if (kind > best)
+			best = kind;
+	}
+	return best;
+}
+
+bool func_matcher_match(const struct func_matcher *m, const char *name)
+{
+	return func_matcher_kind(m, name) != FUNC_MATCH_NONE;
 }
 
 /* ---- suggestions ------------------------------------------------------------------------------------------ */

@@ -8,12 +8,16 @@
 /* How a name matches a pattern; the greater, the better. */
 enum func_match {
 	FUNC_MATCH_NONE = 0,
-	FUNC_MATCH_WILD,     /* by '*' and '?' */
+	FUNC_MATCH_WILD,     /* by '*' and '?', or a regular expression */
 	FUNC_MATCH_INSTANCE, /* an instance of the generic function that the pattern names */
 	FUNC_MATCH_EXACT,
 };
 
+/* Of a pattern that is no regular expression. */
 enum func_match func_pattern_kind(const char *pattern, const char *name);
+
+/* The best of a matcher's patterns. */
+enum func_match func_matcher_kind(const struct func_matcher *matcher, const char *name);
 
 /* Whether `full` is what the pclntab abbreviates to `short_name`: from the first '[' to the last ']' it has "[...]"
  * (cmd/link/internal/ld/pcln.go, generateFuncnametab, Go 1.18 to 1.20; later versions have the full name). */

@@ -15,15 +15,6 @@
 #define ABI0_SUFFIX ".abi0"
 #define LOOKUPS_WITHOUT_INDEX 16 /* names looked up by going through the table; with more of them an index pays */
 
-struct func_priv {
-	struct pclntab pcln;
-	size_t n_owned;
-	char **owned; /* names that had to be copied */
-	uint32_t n_lookups;
-	size_t n_buckets;         /* power of two */
-	uint32_t *buckets, *next; /* index + 1 in the table, 0 at the end; NULL before LOOKUPS_WITHOUT_INDEX */
-};
-
 struct symbols {
 	const struct elf_file *elf;
 	struct elf_symbol *v;
@@ -293,6 +284,8 @@ struct err *func_table_read(struct elf_file *elf, struct func_table **ret)
 	if (!table)
 		return &err_nomem;
 	table->priv = calloc(1, sizeof(*table->priv));
+	if (table->priv)
+		table->priv->elf = elf;
 	err = table->priv ? pclntab_open(elf, &table->priv->pcln) : &err_nomem;
 	if (!err)
 		err = read_pclntab(elf, table);
@@ -401,30 +394,36 @@ struct err *func_table_select(const struct func_table *table, const char *patter
 {
 	size_t n = 0, best_count[FUNC_MATCH_EXACT + 1] = { 0 };
 	enum func_match best = FUNC_MATCH_NONE;
-	const struct func **v;
+	struct func_matcher *matcher;
+	const struct func **v = NULL;
+	struct err *err;
 
+	*v_ret = NULL;
+	*n_ret = 0;
+	err = func_matcher_create(&pattern, 1, &matcher);
+	if (err)
+		return err;
 	for (size_t i = 0; i < table->n; i++) {
 		enum func_match match = FUNC_MATCH_NONE;
 
 		if (table->v[i].source & FUNC_PCLNTAB)
-			match = func_pattern_kind(pattern, table->v[i].name);
+			match = func_matcher_kind(matcher, table->v[i].name);
 		best_count[match]++;
 		if (match > best)
 			best = match;
 	}
-	*v_ret = NULL;
-	*n_ret = 0;
-	if (best == FUNC_MATCH_NONE)
-		return NULL;
-	v = calloc(best_count[best], sizeof(const struct func *));
-	if (!v)
-		return &err_nomem;
-	for (size_t i = 0; i < table->n; i++)
-		if (table->v[i].source & FUNC_PCLNTAB && func_pattern_kind(pattern, table->v[i].name) == best)
-			v[n++] = &table->v[i];
+	if (best != FUNC_MATCH_NONE) {
+		v = calloc(best_count[best], sizeof(const struct func *));
+		if (!v)
+			err = &err_nomem;
+		for (size_t i = 0; v && i < table->n; i++)
+			if (table->v[i].source & FUNC_PCLNTAB && func_matcher_kind(matcher, table->v[i].name) == best)
+				v[n++] = &table->v[i];
+	}
+	func_matcher_destroy(matcher);
 	*v_ret = v;
 	*n_ret = n;
-	return NULL;
+	return err;
 }
 
 struct err *func_table_args_size(const struct func_table *table, const struct func *func, uint32_t *ret)
@@ -440,87 +439,5 @@ struct err *func_table_args_size(const struct func_table *table, const struct fu
 	if (record.args < 0)
 		return &err_notfound;
 	*ret = (uint32_t)record.args;
-	return NULL;
-}
-
-/* ---- lines ------------------------------------------------------------------------------------------------ */
-
-static bool get_varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
-{
-	uint32_t v = 0;
-
-	for (int shift = 0; shift < 35 && *p < end; shift += 7) {
-		uint8_t byte = *(*p)++;
-
-		v |= (uint32_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80)) {
-			*ret = v;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The value at `addr` in a pc-value table of a function: pairs of a zigzag difference of the value and a difference
- * of the pc, ended by a zero (golang.org/s/go12symtab, "Common Encoding: Tables"; runtime/symtab.go, step). */
-static bool pc_value(const struct pclntab *t, const struct func *func, uint32_t offset, uint64_t addr, int32_t *ret)
-{
-	const uint8_t *p = t->pc_values.data + offset, *end = t->pc_values.data + t->pc_values.size;
-	uint64_t pc = func->entry;
-	uint32_t value = UINT32_MAX; /* -1 */
-
-	if (!offset || offset >= t->pc_values.size)
-		return false;
-	for (;;) {
-		uint32_t value_delta, pc_delta;
-
-		if (!get_varint(&p, end, &value_delta) || (!value_delta && pc != func->entry) ||
-		    !get_varint(&p, end, &pc_delta))
-			return false;
-		if (!pc_delta) /* no progress: the pairs of a hostile table must not be followed for ever */
-			return false;
-		value += value_delta & 1 ? ~(value_delta >> 1) : value_delta >> 1;
-		pc += pc_delta;
-		if (addr < pc) {
-			*ret = (int32_t)value;
-			return true;
-		}
-	}
-}
-
-/* Name of file number `number` of a compilation unit. */
-static const char *file_name(const struct pclntab *t, const struct pclntab_func *record, int32_t number)
-{
-	uint64_t index = (uint64_t)(uint32_t)number + (t->minor >= 16 ? record->cu : 0);
-	uint32_t offset;
-
-	if (number < 0 || index >= t->cu_files.size / sizeof(offset))
-		return NULL;
-	memcpy(&offset, t->cu_files.data + index * sizeof(offset), sizeof(offset));
-	return pclntab_string(t->files, offset);
-}
-
-struct err *func_table_line(const struct func_table *table, const struct func *func, uint64_t addr,
-			    const char **file_ret, uint32_t *line_ret)
-{
-	const struct pclntab *t = &table->priv->pcln;
-	struct pclntab_func record;
-	int32_t number, line;
-	const char *file;
-	struct err *err;
-
-	if (func->pcln_id == UINT32_MAX || addr < func->entry || addr >= func->end)
-		return &err_notfound;
-	err = pclntab_func(t, func->pcln_id, &record);
-	if (err)
-		return err;
-	if (!pc_value(t, func, record.pc_file, addr, &number) || !pc_value(t, func, record.pc_line, addr, &line) ||
-	    line <= 0)
-		return &err_notfound;
-	file = file_name(t, &record, number);
-	if (!file)
-		return &err_notfound;
-	*file_ret = file;
-	*line_ret = (uint32_t)line;
 	return NULL;
 }

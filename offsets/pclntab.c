@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "elf_priv.h"
+#include "go_build.h"
 #include "pclntab_priv.h"
 
 /* The linker aligns the table to the pointer size at least. */
@@ -34,8 +35,15 @@ enum {
 	MODULEDATA_FUNCNAMETAB = 8,
 	MODULEDATA_MINPC = 160,
 	MODULEDATA_TEXT = 176,
-	MODULEDATA_USED = 184, /* bytes of it that are read */
+	MODULEDATA_USED = 184, /* bytes of it that are read to know it */
+	MODULEDATA_GOFUNC_18 = 304,
+	MODULEDATA_GOFUNC_20 = 320, /* behind covctrs, ecovctrs */
+	MODULEDATA_GOFUNC_27 = 344, /* behind typedesclen, itaboffset, itabsize */
 };
+
+/* internal/abi/symtab.go; the tree's number since Go 1.16, one more before. */
+#define PCDATA_INLINE_INDEX 2
+#define FUNCDATA_INLINE_TREE 3
 
 static struct err *malformed(const struct elf_file *elf, const char *what)
 {
@@ -230,7 +238,7 @@ static bool fits_text(const struct elf_file *elf, const struct pclntab *t, uint6
 /* Is this the moduledata of our table? Its first words point at the table and at the parts of it, and its lowest pc
  * is the first function's. */
 static struct err *check_moduledata(struct elf_file *elf, const struct pclntab *t, uint64_t vaddr,
-				    uint64_t *text_start_ret)
+				    uint64_t *text_start_ret, uint64_t *vaddr_ret)
 {
 	uint8_t m[MODULEDATA_USED];
 	struct err *err = elf_file_read_relocated(elf, vaddr, m, sizeof(m));
@@ -244,11 +252,13 @@ static struct err *check_moduledata(struct elf_file *elf, const struct pclntab *
 	    get64(m + MODULEDATA_MINPC) != text + get32(t->funcs.data) || !fits_text(elf, t, text))
 		return &err_notfound;
 	*text_start_ret = text;
+	*vaddr_ret = vaddr;
 	return NULL;
 }
 
 /* Through the word that points at the table: it is the first of runtime.firstmoduledata. */
-static struct err *text_start_from_moduledata(struct elf_file *elf, const struct pclntab *t, uint64_t *ret)
+static struct err *find_moduledata(struct elf_file *elf, const struct pclntab *t, uint64_t *text_start_ret,
+				   uint64_t *vaddr_ret)
 {
 	uint8_t *buf _cleanup_free_ = NULL;
 	const struct elf_reloc *v;
@@ -261,7 +271,7 @@ static struct err *text_start_from_moduledata(struct elf_file *elf, const struct
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].addend != t->vaddr)
 			continue;
-		err = check_moduledata(elf, t, v[i].offset, ret);
+		err = check_moduledata(elf, t, v[i].offset, text_start_ret, vaddr_ret);
 		if (err != &err_notfound)
 			return err;
 	}
@@ -282,7 +292,7 @@ static struct err *text_start_from_moduledata(struct elf_file *elf, const struct
 			for (size_t j = -(s->vaddr + at) % PCLNTAB_ALIGN; j + 8 <= size; j += PCLNTAB_ALIGN) {
 				if (get64(buf + j) != t->vaddr)
 					continue;
-				err = check_moduledata(elf, t, s->vaddr + at + j, ret);
+				err = check_moduledata(elf, t, s->vaddr + at + j, text_start_ret, vaddr_ret);
 				if (err != &err_notfound)
 					return err;
 			}
@@ -316,7 +326,7 @@ static struct err *text_start_from_entry(const struct elf_file *elf, const struc
 static struct err *find_text_start(struct elf_file *elf, struct pclntab *t)
 {
 	const struct elf_section *text;
-	uint64_t in_header, size;
+	uint64_t in_header, size, moduledata;
 	struct err *err;
 
 	in_header = get64(t->data + 8 + 2 * 8);
@@ -324,7 +334,7 @@ static struct err *find_text_start(struct elf_file *elf, struct pclntab *t)
 		t->text_start = in_header;
 		return NULL;
 	}
-	err = text_start_from_moduledata(elf, t, &t->text_start);
+	err = find_moduledata(elf, t, &t->text_start, &moduledata);
 	if (err != &err_notfound)
 		return err;
 	err = elf_file_symbol(elf, "runtime.text", &t->text_start, &size);
@@ -357,6 +367,32 @@ static size_t record_size(const struct pclntab *t)
 	return (t->minor >= 18 ? 4 : 8) + 4 * 8;
 }
 
+/* Behind the record stand offsets of pc-value tables, then where its other tables are: addresses, aligned to their size, up to Go 1.17,
+ * then offsets, all ones for none. What is out of bounds is as if it were not there. */
+static void find_inline_tables(const struct pclntab *t, const uint8_t *base, size_t limit, uint64_t offset,
+			       struct pclntab_func *ret)
+{
+	/* the words up to npcdata, from 1.16 cu, from 1.20 startLine */
+	size_t words = 7 + (t->minor >= 16) + (t->minor >= 20), field = t->minor >= 18 ? 4 : 8;
+	uint64_t at = offset + (t->minor >= 18 ? 4 : 8), tail = at + 4 * words + 4, tree;
+	uint32_t n_pcdata, number = FUNCDATA_INLINE_TREE + (t->minor < 16);
+
+	if (!range_within(at, 4 * words + 4, limit))
+		return;
+	n_pcdata = get32(base + at + 24);
+	if (n_pcdata <= PCDATA_INLINE_INDEX || base[tail - 1] <= number || n_pcdata > limit / 4)
+		return;
+	tree = tail + 4 * (uint64_t)n_pcdata;
+	if (field == 8) /* in the program; the table's start is aligned there as in the copy's offsets */
+		tree += -(t->vaddr + (uint64_t)(base - t->data) + tree) % 8;
+	tree += field * number;
+	if (!range_within(tail, 4 * (uint64_t)n_pcdata, limit) || !range_within(tree, field, limit))
+		return;
+	ret->pc_inline = get32(base + tail + 4 * PCDATA_INLINE_INDEX);
+	ret->inline_off = field == 8 ? get64(base + tree) : get32(base + tree);
+	ret->has_inline = field == 8 ? ret->inline_off != 0 : ret->inline_off != UINT32_MAX;
+}
+
 struct err *pclntab_func(const struct pclntab *t, uint32_t i, struct pclntab_func *ret)
 {
 	const uint8_t *p = t->funcs.data + ((size_t)i * 2 + 1) * t->field, *base, *words;
@@ -381,6 +417,7 @@ struct err *pclntab_func(const struct pclntab *t, uint32_t i, struct pclntab_fun
 		.pc_line = get32(words + 20),
 		.cu = t->minor >= 16 ? get32(words + 28) : 0,
 	};
+	find_inline_tables(t, base, limit, offset, ret);
 	return NULL;
 }
 
@@ -427,6 +464,104 @@ struct err *pclntab_open(struct elf_file *elf, struct pclntab *ret)
 	}
 	*ret = t;
 	return NULL;
+}
+
+static bool is_loaded(const struct elf_file *elf, uint64_t vaddr)
+{
+	for (size_t i = 0; i < elf->n_segments; i++)
+		if (vaddr - elf->segments[i].vaddr < elf->segments[i].filesz)
+			return true;
+	return false;
+}
+
+struct err *pclntab_gofunc(struct elf_file *elf, const struct pclntab *t, uint64_t *ret)
+{
+	static const char *const symbols[] = { "go:func.*", "go.func.*" };
+	uint64_t text_start, moduledata, size, addr;
+	struct go_build *build;
+	struct err *err;
+	int minor;
+
+	*ret = 0;
+	if (t->minor < 18)
+		return NULL;
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(*symbols); i++) {
+		err = elf_file_symbol(elf, symbols[i], &addr, &size);
+		if (!err && is_loaded(elf, addr)) {
+			*ret = addr;
+			return NULL;
+		}
+		err_destroy(err);
+	}
+	err = go_build_read(elf, &build);
+	if (err)
+		return err;
+	minor = build->minor;
+	go_build_destroy(build);
+	if (minor < 18)
+		return &err_notfound;
+	err = find_moduledata(elf, t, &text_start, &moduledata);
+	if (err)
+		return err;
+	moduledata += minor >= 27 ? MODULEDATA_GOFUNC_27 : minor >= 20 ? MODULEDATA_GOFUNC_20 : MODULEDATA_GOFUNC_18;
+	err = elf_file_read_relocated(elf, moduledata, &addr, sizeof(addr));
+	if (err)
+		return err;
+	if (!is_loaded(elf, addr))
+		return &err_notfound;
+	*ret = addr;
+	return NULL;
+}
+
+/* ---- pc-value tables -------------------------------------------------------------------------------------- */
+
+static bool get_varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	for (int shift = 0; shift < 35 && *p < end; shift += 7) {
+		uint8_t byte = *(*p)++;
+
+		v |= (uint32_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*ret = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Pairs of a zigzag difference of the value and a difference of the pc, ended by a zero (golang.org/s/go12symtab, "Common Encoding:
+ * Tables"; runtime/symtab.go, step). */
+bool pclntab_step(const struct pclntab *t, uint64_t entry, uint32_t *at, uint64_t *pc, int32_t *value)
+{
+	const uint8_t *p = t->pc_values.data + *at, *end = t->pc_values.data + t->pc_values.size;
+	uint32_t value_delta, pc_delta;
+
+	if (!*at || *at >= t->pc_values.size)
+		return false;
+	if (!get_varint(&p, end, &value_delta) || (!value_delta && *pc != entry) || !get_varint(&p, end, &pc_delta))
+		return false;
+	if (!pc_delta) /* no progress: the pairs of a hostile table must not be followed for ever */
+		return false;
+	*value = (int32_t)((uint32_t)*value + (value_delta & 1 ? ~(value_delta >> 1) : value_delta >> 1));
+	*pc += pc_delta;
+	*at = (uint32_t)(p - t->pc_values.data);
+	return true;
+}
+
+bool pclntab_value(const struct pclntab *t, uint64_t entry, uint32_t offset, uint64_t addr, int32_t *ret)
+{
+	uint64_t pc = entry;
+	int32_t value = -1;
+
+	while (pclntab_step(t, entry, &offset, &pc, &value)) {
+		if (addr < pc) {
+			*ret = value;
+			return true;
+		}
+	}
+	return false;
 }
 
 void pclntab_deinit(struct pclntab *t)

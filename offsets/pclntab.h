@@ -44,8 +44,13 @@ const struct func *func_table_find_addr(const struct func_table *table, uint64_t
 size_t func_table_find_name(const struct func_table *table, const char *name, const struct func **v, size_t max);
 
 /* Pattern language of --func: an exact name matches itself; else only '*' and '?' are wild ('*' crosses dots and
- * slashes); `F` and `F[...]` also match every instance F[go.shape…] of a generic F. */
-bool func_pattern_match(const char *pattern, const char *name);
+ * slashes); `F` and `F[...]` also match every instance F[go.shape…] of a generic F; /RE/ is a POSIX extended regular expression, found
+ * anywhere in the name. */
+struct func_matcher; /* several of them, made ready */
+struct err *func_matcher_create(const char *const *patterns, size_t n,
+				struct func_matcher **ret); /* ERR_USAGE: a regular expression that is none */
+void func_matcher_destroy(struct func_matcher *matcher);
+bool func_matcher_match(const struct func_matcher *matcher, const char *name); /* any of them */
 bool func_pattern_is_wild(const char *pattern);
 
 /* The functions that --func PATTERN means, in order of entry: those of exactly that name (both bodies, NAME and

@@ -613,12 +613,16 @@ static struct err *select_functions(struct plan_builder *b, const char *const *p
 			take[at] = 1;
 		}
 	}
+	struct func_matcher *excluded;
+	err = func_matcher_create(excludes, n_excludes, &excluded);
+	if (err)
+		return err;
 	for (size_t i = 0; i < t->n; i++)
-		for (size_t x = 0; x < n_excludes && take[i]; x++)
-			if (func_pattern_match(excludes[x], t->v[i].name)) {
-				take[i] = 0;
-				n--;
-			}
+		if (take[i] && func_matcher_match(excluded, t->v[i].name)) {
+			take[i] = 0;
+			n--;
+		}
+	func_matcher_destroy(excluded);
 	if (!n)
 		return err_create(ERR_NOTFOUND, "every function that matches is excluded");
 	if (n > FUNCS_MAX)

@@ -38,11 +38,19 @@ struct go_build { char *version; int major, minor, patch; char *main_path; ...; 
 #define FUNC_SYMTAB ...
 struct func { const char *name; uint64_t entry, end; uint8_t source; bool abi0; ...; };
 struct func_table { size_t n; struct func *v; ...; };
-bool func_pattern_match(const char *pattern, const char *name);
+struct func_matcher;
+struct err *func_matcher_create(const char *const *patterns, size_t n, struct func_matcher **ret);
+void func_matcher_destroy(struct func_matcher *matcher);
+bool func_matcher_match(const struct func_matcher *matcher, const char *name);
 bool func_pattern_is_wild(const char *pattern);
 const struct func *func_table_find_addr(const struct func_table *table, uint64_t addr);
-struct err *func_table_line(const struct func_table *table, const struct func *func, uint64_t addr,
-                            const char **file_ret, uint32_t *line_ret);
+#define FUNC_FRAMES_MAX ...
+struct func_frame { const char *func, *file; uint32_t line; };
+size_t func_table_frames(const struct func_table *table, const struct func *func, uint64_t addr, struct func_frame *v,
+                         size_t max);
+struct inlined_copy { const char *name; const struct func *in; uint64_t addr; const char *file; uint32_t line; };
+struct err *func_table_inlined(const struct func_table *table, const struct func_matcher *matcher,
+                               struct inlined_copy **v_ret, size_t *n_ret);
 size_t func_table_suggest(const struct func_table *table, const char *name, const char **v, size_t max);
 
 struct program { struct elf_file *elf; struct go_build *build; struct func_table *funcs; ...; };
@@ -69,7 +77,7 @@ struct plan_value { uint32_t name, type, first_piece, n_pieces, first_way, n_way
 struct plan_way { uint8_t op; uint32_t type; ...; };
 struct plan_site {
     uint64_t addr, file_off;
-    uint8_t kind, flags, g_source, emulated;
+    uint8_t kind, flags, g_source, emulated, deep;
     uint32_t insn, first_step, n_steps, first_value, n_values, data_max;
     ...;
 };
@@ -124,6 +132,7 @@ const char *plan_string(const struct plan *plan, uint32_t offset);
 
 SOURCE = """
 #include <stdlib.h>
+#include "offsets/inlines.h"
 #include "offsets/plan.h"
 """
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../offsets/inlines.h"
 #include "../../offsets/dwarf_info.h"
 #include "../../offsets/go_build.h"
 #include "../../offsets/plan.h"
@@ -37,6 +38,7 @@ static void touch_elf(struct elf_file *elf)
 static void touch_functions(struct elf_file *elf, const struct func_table *table)
 {
 	const struct func *same[4], **found;
+	struct inlined_copy *copies = NULL;
 	const char *near[3];
 	size_t n;
 
@@ -44,6 +46,7 @@ static void touch_functions(struct elf_file *elf, const struct func_table *table
 		const struct func *f = &table->v[i];
 		struct code *code = NULL;
 		struct entry_site *sites = NULL;
+		struct func_frame frames[FUNC_FRAMES_MAX];
 		const char *file;
 		uint32_t line, args;
 
@@ -51,6 +54,8 @@ static void touch_functions(struct elf_file *elf, const struct func_table *table
 		err_destroy(func_table_line(table, f, f->end - 1, &file, &line));
 		err_destroy(func_table_args_size(table, f, &args));
 		func_table_find_addr(table, f->entry);
+		for (uint64_t addr = f->entry; addr < f->end && addr < f->entry + 64; addr += 5)
+			func_table_frames(table, f, addr, frames, FUNC_FRAMES_MAX);
 		func_table_find_name(table, f->name, same, 4);
 		struct err *err = code_read(elf, table, f, &code);
 		if (!err)
@@ -62,6 +67,10 @@ static void touch_functions(struct elf_file *elf, const struct func_table *table
 	struct err *err = func_table_select(table, "main.*", &found, &n);
 	if (!err)
 		free(found);
+	err_destroy(err);
+	err = func_table_inlined(table, NULL, &copies, &n);
+	if (!err)
+		free(copies);
 	err_destroy(err);
 	func_table_suggest(table, "main.ebpfdemo", near, 3);
 }
