@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -36,6 +37,18 @@ class Frame:
     function: str
     file: str  # "" where the tables do not tell
     line: int  # 0 where they do not tell
+    inlined: bool = False  # it has no frame of its own: its code stands in the next one's
+
+
+@dataclass(frozen=True)
+class InlinedCopy:
+    """One place where the compiler put a function's body instead of a call."""
+
+    name: str  # of the function that was copied; of a generic one "F[...]"
+    into: str  # the function whose code holds the copy
+    addr: int  # link address of the first instruction
+    file: str  # where the call stands in the source; "" where the tables do not tell
+    line: int
 
 
 @dataclass(frozen=True)
@@ -112,29 +125,58 @@ class Program:
         i = self._program.elf.id
         return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns
 
+    @contextmanager
+    def _matcher(self, patterns: Sequence[str]) -> Iterator[Any]:
+        ffi, lib = self._o.ffi, self._o.lib
+        texts, keep = _string_array(ffi, patterns)
+        out = ffi.new("struct func_matcher **")
+        take(ffi, lib, lib.func_matcher_create(texts, len(keep), out))
+        try:
+            yield out[0]
+        finally:
+            lib.func_matcher_destroy(out[0])
+
     def functions(self, patterns: Sequence[str] = ()) -> Iterator[FunctionName]:
         """Those that match a pattern (all without one), in order of address. The same name can come twice."""
         ffi, lib = self._o.ffi, self._o.lib
         table = self._program.funcs
-        wanted = [os.fsencode(p) for p in patterns]
-        for i in range(table.n):
-            f = table.v[i]
-            if wanted and not any(lib.func_pattern_match(p, f.name) for p in wanted):
-                continue
-            yield FunctionName(text(ffi, f.name), f.entry, f.end - f.entry, bool(f.abi0))
+        with self._matcher(patterns) as matcher:
+            for i in range(table.n):
+                f = table.v[i]
+                if not patterns or lib.func_matcher_match(matcher, f.name):
+                    yield FunctionName(text(ffi, f.name), f.entry, f.end - f.entry, bool(f.abi0))
 
-    def frame_at(self, addr: int) -> Frame | None:
-        """The function that holds a link address, with its source line there; None where no function does."""
+    def inlined(self, patterns: Sequence[str] = ()) -> list[InlinedCopy]:
+        """Copies of the functions that match, where the compiler put them into others, by the code that they are in.
+
+        TracerError (code "not_found") where the file does not tell.
+        """
+        ffi, lib = self._o.ffi, self._o.lib
+        out, n = ffi.new("struct inlined_copy **"), ffi.new("size_t *")
+        with self._matcher(patterns) as matcher:
+            take(
+                ffi,
+                lib,
+                lib.func_table_inlined(self._program.funcs, matcher if patterns else ffi.NULL, out, n),
+            )
+        try:
+            return [
+                InlinedCopy(text(ffi, c.name), text(ffi, getattr(c, "in").name), c.addr, text(ffi, c.file), c.line)
+                for c in (out[0][i] for i in range(n[0]))
+            ]
+        finally:
+            lib.free(out[0])
+
+    def frames_at(self, addr: int) -> list[Frame]:
+        """What stands at a link address: calls that were inlined there, the innermost first, then the function that
+        holds it. Empty where no function does."""
         ffi, lib = self._o.ffi, self._o.lib
         f = lib.func_table_find_addr(self._program.funcs, addr)
         if not f:
-            return None
-        file, line = ffi.new("const char **"), ffi.new("uint32_t *")
-        err = lib.func_table_line(self._program.funcs, f, addr, file, line)
-        if err:
-            lib.err_destroy(err)
-            return Frame(text(ffi, f.name), "", 0)
-        return Frame(text(ffi, f.name), text(ffi, file[0]), line[0])
+            return []
+        v = ffi.new("struct func_frame[]", lib.FUNC_FRAMES_MAX)
+        n = lib.func_table_frames(self._program.funcs, f, addr, v, lib.FUNC_FRAMES_MAX)
+        return [Frame(text(ffi, v[i].func), text(ffi, v[i].file), v[i].line, i + 1 < n) for i in range(n)]
 
     def suggest(self, name: str) -> list[str]:
         """Names that are nearly this one, the nearest first."""
@@ -209,16 +251,24 @@ class Site:
     insn: str
     emulated: bool
     n_steps: int
+    lists: bool  # the steps lead to lists, run for each element or by an interface's type
     values: tuple[Value, ...]
+
+
+Variables = tuple[tuple[str, str], ...]
+"""(name, type) of parameters or results, in order."""
 
 
 @dataclass(frozen=True)
 class PlannedFunction:
     name: str
+    entry: int  # link address of the first instruction
     file: str
     line: int
     abi: str
     signature: str
+    params: Variables | None  # None: not known
+    results: Variables | None
     refused: str  # why it is not probed; "" if it is
     warnings: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -246,6 +296,14 @@ class Plan:
         if self.pointer:
             self._o.lib.plan_destroy(self.pointer)
             self.pointer = self._o.ffi.NULL
+
+    def __enter__(self) -> Plan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def address(self) -> int:
@@ -317,25 +375,31 @@ class Plan:
         p = self.pointer
         return PlannedFunction(
             name=self._string(f.name),
+            entry=f.entry,
             file=self._string(f.file),
             line=f.line,
             abi="ABI0" if f.abi == self._o.lib.GO_ABI0 else "ABIInternal",
             signature=self._signature(f),
+            params=self._vars(f, f.first_param, f.n_params),
+            results=self._vars(f, f.first_result, f.n_results),
             refused=self._string(f.refused),
             warnings=tuple(self._string(p.warnings[i]) for i in range(f.first_warning, f.first_warning + f.n_warnings)),
             sites=tuple(self._site(p.sites[i]) for i in range(f.first_site, f.first_site + f.n_sites)),
         )
 
-    def _signature(self, f: Any) -> str:
+    def _vars(self, f: Any, first: int, n: int) -> Variables | None:
         if not f.has_types:
+            return None
+        pairs = (self.pointer.vars[i] for i in range(first, first + n))
+        return tuple((self._string(v.name), self._type(v.type)) for v in pairs)
+
+    def _signature(self, f: Any) -> str:
+        params = self._vars(f, f.first_param, f.n_params)
+        results = self._vars(f, f.first_result, f.n_results)
+        if params is None:
             return "(…)"
-
-        def group(first: int, n: int) -> str:
-            pairs = (self.pointer.vars[i] for i in range(first, first + n))
-            return "(" + ", ".join(f"{self._string(v.name)} {self._type(v.type)}" for v in pairs) + ")"
-
-        results = " " + group(f.first_result, f.n_results) if f.n_results else ""
-        return group(f.first_param, f.n_params) + results
+        groups = [params, results] if results else [params]
+        return " ".join("(" + ", ".join(" ".join(v) for v in group) + ")" for group in groups)
 
     def _site(self, s: Any) -> Site:
         p = self.pointer
@@ -346,6 +410,7 @@ class Plan:
             insn=self._string(s.insn),
             emulated=bool(s.emulated),
             n_steps=s.n_steps,
+            lists=bool(s.deep),
             values=tuple(self._value(p.values[i]) for i in range(s.first_value, s.first_value + s.n_values)),
         )
 

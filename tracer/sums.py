@@ -278,16 +278,17 @@ class _Symbols:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[int, Frame | int] = {}
+        self._known: dict[int, list[Frame | int]] = {}
 
     def frames(self, stack: CallerStack, own: str) -> list[Frame | int]:
-        # a return address is behind the call: one byte before it is the call's line
-        found = [self._at(stack.frames[0])] + [self._at(addr - 1) for addr in stack.frames[1:]]
-        if isinstance(found[0], Frame):
-            found[0] = Frame(own, found[0].file, found[0].line)
+        # the call was of the function itself, also where the probed instruction belongs to what was inlined into it
+        first = self._at(stack.frames[0])[-1]
+        found = [Frame(own, first.file, first.line) if isinstance(first, Frame) else first]
+        for addr in stack.frames[1:]:
+            found += self._at(addr - 1)  # a return address is behind the call: one byte before it is the call's line
         return found
 
-    def _at(self, addr: int) -> Frame | int:
+    def _at(self, addr: int) -> Sequence[Frame | int]:
         if addr not in self._known:
-            self._known[addr] = self._program.frame_at(addr) or addr
+            self._known[addr] = [*self._program.frames_at(addr)] or [addr]
         return self._known[addr]

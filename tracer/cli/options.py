@@ -109,13 +109,31 @@ def add_binary(parser: Container, required: bool = False) -> None:
     )
 
 
+PATTERN_HELP = "a name, a pattern with * and ?, or /REGEX/ (POSIX extended, found anywhere in the name)"
+
+
+def opened_by(args: argparse.Namespace) -> str:
+    """The file that -b names, or that the process of -p runs."""
+    from tracer.processes import binary_of
+
+    if (args.binary is None) == (args.pid is None):
+        raise UsageError("which program? give either -b FILE or -p PID")
+    return str(args.binary) if args.pid is None else binary_of(args.pid)
+
+
+def add_file(parser: Container) -> None:
+    """-b or -p, for verbs that only read the file."""
+    add_binary(parser)
+    parser.add_argument("-p", "--pid", type=integer(1, 1 << 22), metavar="PID", help="the file that this process runs")
+
+
 def add_functions(parser: Container) -> None:
     parser.add_argument(
         "--func",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="function to trace: its name, or a pattern with * and ?; again for more. `list` shows the names",
+        help="function to trace: its name, a pattern with * and ?, or /REGEX/; again for more. `list` shows the names",
     )
     parser.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN", help="but not these; again for more"
