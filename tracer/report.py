@@ -185,9 +185,10 @@ def _show_site(site: Site, out: TextIO) -> None:
     out.write(f"  {kind} {site.addr:#x}  file offset {site.file_offset:#x}  {site.insn} ({cost}){reads}\n")
     width = max((len(v.name) for v in site.values), default=0)
     for value in site.values:
-        out.write(printable(f"    {value.name:<{width}}  {value.type}  {_value_places(value)}") + "\n")
+        out.write(printable(f"    {value.name:<{width}}  {value.type}  {value_places(value)}") + "\n")
 
 
-def _value_places(value: Value) -> str:
+def value_places(value: Value) -> str:
+    """Where the pieces of a value are read, and why some are not."""
     parts = list(value.places) + [f"<{why}: not readable here>" for why in value.unreadable]
     return ", ".join(parts) or "no bytes"

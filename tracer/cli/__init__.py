@@ -30,6 +30,7 @@ VERBS = {
     "tree": "calls of a set of functions as a tree, with durations",
     "report": "a recording in any format",
     "list": "the functions of a Go program",
+    "explain": "where functions would be probed, at what cost, what can be read, and what not and why",
     "doctor": "what this kernel allows, each by trying it, and what follows",
 }
 
