@@ -122,13 +122,27 @@ static struct err *read_inline_string(struct elf_file *elf, uint64_t *vaddrp, ui
 	return NULL;
 }
 
-/* A string behind a pointer to a Go string header: up to Go 1.17. A null pointer is the empty string. */
+/* Is that where a loaded segment has zeros that are not in the file? */
+static bool is_bss(const struct elf_file *elf, uint64_t vaddr)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+		uint64_t offset = vaddr - s->vaddr;
+
+		if (offset < s->memsz && offset >= s->filesz)
+			return true;
+	}
+	return false;
+}
+
+/* A string behind a pointer to a Go string header: up to Go 1.17. A null pointer is the empty string; so is a variable without a value: what
+ * is built from files named one by one (go build main.go) has no module information. */
 static struct err *read_string_at(struct elf_file *elf, uint64_t header, uint64_t max, char **ret, size_t *size_ret)
 {
 	uint64_t words[2] = { 0, 0 };
 	struct err *err = NULL;
 
-	if (header)
+	if (header && !is_bss(elf, header))
 		err = elf_file_read_relocated(elf, header, words, sizeof(words));
 	if (err)
 		return err == &err_notfound ? malformed(elf, "a pointer goes outside of the file") : err;

@@ -250,6 +250,22 @@ def test_build_information_removed(offsets_cmd: Offsets, tracee: Tracee, tmp_pat
         assert json.loads(run.stdout)["go"] == version
 
 
+def test_no_module_information(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) -> None:
+    """What `go build main.go` makes up to Go 1.17: its variable for it has no bytes in the file."""
+    source = tracee("1.15")
+    data = bytearray(source.read_bytes())
+    with source.open("rb") as file:
+        elf = ELFFile(file)
+        start = elf.get_section_by_name(".go.buildinfo")["sh_offset"]
+        bss = elf.get_section_by_name(".bss")["sh_addr"]
+    data[start + 24 : start + 32] = bss.to_bytes(8, "little")
+    path = tmp_path / "plain"
+    path.write_bytes(data)
+    run = offsets_cmd("functions", path, "main.main")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout)["go"] == "go1.15.15"
+
+
 def test_damaged_build_information(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) -> None:
     source = tracee("1.26")
     data = bytearray(source.read_bytes())
