@@ -157,6 +157,8 @@ int hist_hit(struct pt_regs *ctx)
 #endif
 
 #ifdef WITH_STACK
+#include "stack.h"
+
 /* Not BPF_STACK_TRACE: that one wants a kernel header. */
 BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 1);
 BPF_HASH(callers, struct caller_key, u64, 1);
@@ -181,9 +183,7 @@ int stack_hit(struct pt_regs *ctx)
 	key.bias = ctx->ip;
 	key.site = index;
 	key.pid = bpf_get_current_pid_tgid() >> 32;
-	/* Before the prologue has set the frame up, the chain of frame pointers leaves out who called: it is read here. */
-	if (bpf_probe_read_user(&key.caller, sizeof(key.caller), (void *)(ctx->sp + (u64)site->frame)))
-		key.caller = 0;
+	read_callers(ctx, site, &key.head);
 	key.stack = stacks.get_stackid(ctx, BPF_F_USER_STACK);
 	count = callers.lookup(&key);
 	if (!count) {

@@ -9,6 +9,7 @@
  *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
  *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
  *   -DWITHOUT_REGS, _FEW, _MANY, _DEEP  leave a variant out
+ *   -DSTACK_MAX              frames of the kernel's chain that a record begins with, for `trace -s`
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
  *                            where the verifier lets a program write the registers
@@ -56,6 +57,36 @@ typedef struct deep_record any_record;
 typedef struct call_record any_record;
 #endif
 #include "goroutine.h"
+
+#ifdef STACK_MAX
+#include "stack.h"
+
+struct stack_chunk {
+	struct chunk chunk;
+	struct stack_head head;
+	u64 chain[STACK_MAX];
+};
+
+/* The first chunk of the record, of a size that never changes. */
+static __always_inline void read_stack_chunk(struct pt_regs *ctx, const struct site *site, struct call_record *r)
+{
+	struct stack_chunk *s = (struct stack_chunk *)r->data;
+
+	s->chunk.step = STEP_STACK;
+	s->chunk.status = CHUNK_OK;
+	s->chunk.len = sizeof(*s) - sizeof(s->chunk);
+	s->chunk.addr = 0;
+	s->chunk.count = 0;
+	read_callers(ctx, site, &s->head);
+	/* the rest is zeroed by the kernel */
+	if (bpf_get_stack(ctx, s->chain, sizeof(s->chain), BPF_F_USER_STACK) <= 0)
+		s->chain[0] = 0;
+	r->head.used = sizeof(*s);
+}
+#define STACK_BYTES sizeof(struct stack_chunk)
+#else
+#define STACK_BYTES 0
+#endif
 
 #ifdef USE_PERF
 BPF_PERF_OUTPUT(events);
@@ -132,7 +163,7 @@ static __always_inline struct call_record *reserve_record(u32 tid, const enum va
 		return events.ringbuf_reserve(sizeof(any_record));
 	if (variant != REGS)
 		return events.ringbuf_reserve(sizeof(struct call_record));
-	return events.ringbuf_reserve(sizeof(struct record));
+	return events.ringbuf_reserve(sizeof(struct record) + STACK_BYTES);
 }
 
 static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
@@ -183,6 +214,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		return 0;
 	}
 	fill_record(ctx, r, site, index, ctl, id);
+#ifdef STACK_MAX
+	read_stack_chunk(ctx, site, r);
+#endif
 	if (variant == FEW) {
 		u64 todo = site->n_steps;
 #pragma unroll

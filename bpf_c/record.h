@@ -167,6 +167,19 @@ struct chunk {
 };
 
 #define STEP_OF_JOB 0x8000
+#define STEP_STACK 0xffff /* no step's: the first chunk, struct stack_head and frames up to the first 0 (stack.h) */
+
+/* ---- stacks ---------------------------------------------------------------------------------------------- */
+
+#define STACK_FRAMES 127 /* PERF_MAX_STACK_DEPTH: the most that the kernel follows */
+
+/* What the kernel's chain of frame pointers leaves out, and what tells whether it does: it begins with the instruction pointer, then goes on
+ * from RBP, which is the caller's where the function has not set up its frame. At a `push` newer kernels put the caller in. */
+struct stack_head {
+	__u64 caller;    /* the return address on top of the frame; 0 if it could not be read */
+	__u64 next;      /* the return address that RBP leads to; 0 if it could not be read */
+	__u64 own_frame; /* RBP is the function's own */
+};
 
 enum chunk_status {
 	CHUNK_OK = 0,
@@ -249,14 +262,12 @@ struct duration_sum { /* per CPU */
 
 /* Who calls (map `callers`, value: u64 count). */
 struct caller_key {
-	__u64 bias;   /* instruction pointer of the hit; minus the site's link address: the load bias */
-	__u64 caller; /* return address on top of the stack at the function's entry; 0 if it could not be read */
-	__s64 stack;  /* id in the map `stacks`, or the helper's negative error */
+	__u64 bias; /* instruction pointer of the hit; minus the site's link address: the load bias */
+	struct stack_head head;
+	__s64 stack; /* id in the map `stacks`, or the helper's negative error */
 	__u32 site;
 	__u32 pid;
 };
-
-#define STACK_FRAMES 127 /* PERF_MAX_STACK_DEPTH, what a stack map holds of one */
 
 /* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */
 struct telemetry_key {

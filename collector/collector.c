@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "frames.h"
 #include "names.h"
 #include "drain.h"
 #include "writer.h"
@@ -42,6 +43,8 @@ struct err *collector_create(const struct collector_options *options, struct col
 	err = processes_create(&c->processes);
 	if (!err && options->mask)
 		err = mask_create(options->mask, &c->mask);
+	if (!err && options->stack && options->mode == MODE_TRACE)
+		err = frames_create(&c->frames);
 	if (err) {
 		collector_destroy(c);
 		return err;
@@ -81,6 +84,7 @@ void collector_destroy(struct collector *c)
 	queue_destroy(c->queue);
 	processes_destroy(c->processes);
 	mask_destroy(c->mask);
+	frames_destroy(c->frames);
 	summary_deinit(c);
 	for (uint32_t i = 0; i < c->n_plans; i++)
 		names_destroy(c->plans[i].names);

@@ -35,6 +35,7 @@ struct collector_options {
 	bool no_args, no_results, no_returns;  /* what was asked: returns are not probed with no_returns */
 	int out_fd;                            /* where events go; not closed by the collector */
 	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */
+	uint32_t stack; /* MODE_TRACE: frames shown of each call's and return's stack, at most STACK_FRAMES; 0: none */
 	const char *tracer_version;
 	const char *
 		mask; /* regular expression: values of names in which it is found are not shown (mask.h); NULL: all are */

@@ -8,6 +8,17 @@
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
+static void take_stack(struct record_view *view, const struct chunk_view *v)
+{
+	if (v->len < sizeof(*view->stack) || (uintptr_t)v->data % 8)
+		return;
+	view->stack = (const void *)v->data;
+	view->chain = (const void *)(v->data + sizeof(*view->stack));
+	while (view->n_chain < (v->len - sizeof(*view->stack)) / 8 && view->n_chain < STACK_FRAMES &&
+	       view->chain[view->n_chain])
+		view->n_chain++;
+}
+
 bool record_view_init(struct record_view *view, const void *data, size_t size)
 {
 	const struct record *r = data;
@@ -22,6 +33,8 @@ bool record_view_init(struct record_view *view, const void *data, size_t size)
 	view->head = r;
 	view->n_chunks = 0;
 	view->full = r->flags & REC_FULL;
+	view->stack = NULL;
+	view->n_chain = 0;
 	while (used - at >= sizeof(struct chunk) && view->n_chunks < CHUNKS_MAX) {
 		const struct chunk *chunk = (const void *)(bytes + at);
 		struct chunk_view *v = &view->chunks[view->n_chunks++];
@@ -41,6 +54,10 @@ bool record_view_init(struct record_view *view, const void *data, size_t size)
 		/* A chunk that ends past the last address would make sums of addresses wrap. */
 		if (v->addr > UINT64_MAX - v->len)
 			v->len = 0;
+		if (v->step == STEP_STACK) { /* addresses of code, no memory that was read */
+			take_stack(view, v);
+			view->n_chunks--;
+		}
 		at += (v->len + UINT64_C(7)) & ~UINT64_C(7);
 		if (at > used)
 			break;

@@ -30,7 +30,10 @@ struct chunk_view {
 struct record_view {
 	const struct record *head;
 	uint32_t n_chunks;
-	bool full; /* something was left out for want of room */
+	bool full;                      /* something was left out for want of room */
+	const struct stack_head *stack; /* NULL: the record has no stack */
+	const uint64_t *chain;          /* the kernel's, n_chain frames */
+	uint32_t n_chain;
 	struct chunk_view chunks[CHUNKS_MAX];
 };
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-struct err *format_init(struct format *f, const struct format_ops *ops, const struct collector *c, struct jout *out)
+struct err *format_init(struct format *f, const struct format_ops *ops, struct collector *c, struct jout *out)
 {
 	struct decode_limits limits = { c->options.string_size, c->options.depth, c->options.elements };
 	struct timespec wall, mono;

@@ -21,7 +21,7 @@ struct format {
 	const struct value_ops *values; /* NULL: values are not decoded */
 	struct jout *out;
 	struct decoder decoder;
-	const struct collector *c;
+	struct collector *c;
 	int64_t wall_offset; /* wall clock − CLOCK_MONOTONIC, ns, at the start */
 	bool no_args, no_results;
 
@@ -52,7 +52,7 @@ struct format_ops {
 
 extern const struct format_ops format_json, format_text, format_none;
 
-struct err *format_init(struct format *f, const struct format_ops *ops, const struct collector *c, struct jout *out);
+struct err *format_init(struct format *f, const struct format_ops *ops, struct collector *c, struct jout *out);
 void format_deinit(struct format *f);
 
 static inline void format_middle(struct format *f, uint32_t fid)

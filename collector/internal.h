@@ -52,6 +52,7 @@ struct queue;     /* queue.c */
 struct drain;     /* ring.c */
 struct processes; /* process.c: owned by the drain thread once it runs */
 struct writer;    /* writer.c: owned by the writer thread once it runs */
+struct frames;    /* frames.c */
 
 struct collector {
 	struct collector_options options;
@@ -77,7 +78,8 @@ struct collector {
 	struct drain *drain;
 	struct processes *processes;
 	struct writer *writer;
-	struct mask *mask; /* NULL: nothing is hidden; used by the writer */
+	struct mask *mask;     /* NULL: nothing is hidden; used by the writer */
+	struct frames *frames; /* frames.h; NULL: no stacks; the writer's */
 	pthread_t drain_thread, writer_thread;
 	bool drain_running, writer_running;
 	bool started, stopped;

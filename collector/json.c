@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON lines: docs/design.md, "JSON lines". One object a line; its members and their order are a contract. */
 #include "format.h"
+#include "frames.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -385,6 +386,39 @@ static void put_values(struct format *f, const struct site_ref *ref, const struc
 	jout_putc(f->out, '}');
 }
 
+static void put_frame(void *arg, const struct frame_view *frame, uint64_t addr)
+{
+	struct jout *out = arg;
+
+	jout_object_begin(out);
+	if (frame->func) {
+		jout_key_lit(out, "func");
+		jout_string(out, frame->func);
+		jout_key_lit(out, "file");
+		jout_string(out, frame->file);
+		jout_key_lit(out, "line");
+		jout_u64(out, frame->line);
+	} else {
+		jout_key_lit(out, "addr");
+		jout_hex(out, addr);
+	}
+	if (frame->inlined) {
+		jout_key_lit(out, "inlined");
+		jout_bool(out, true);
+	}
+	jout_object_end(out);
+}
+
+static void put_stack(struct format *f, const struct site_ref *ref, const struct record_view *view)
+{
+	if (!f->c->frames || !view->stack)
+		return;
+	put_lit(f->out, ",\"stack\":[");
+	f->out->comma = false;
+	frames_each(f->c, ref, view, NULL, put_frame, f->out);
+	put_lit(f->out, "]");
+}
+
 static void put_notes(struct format *f, const struct event *e)
 {
 	struct decoder *d = &f->decoder;
@@ -410,6 +444,7 @@ static void json_call(struct format *f, const struct event *e, const struct site
 	put_event(f, e);
 	put_lit(f->out, ",\"args\":");
 	put_values(f, ref, view, !f->no_args);
+	put_stack(f, ref, view);
 	put_notes(f, e);
 }
 
@@ -422,6 +457,7 @@ static void json_ret(struct format *f, const struct event *e, uint64_t duration,
 	put_u64(f->out, duration);
 	put_lit(f->out, ",\"results\":");
 	put_values(f, ref, view, !f->no_results);
+	put_stack(f, ref, view);
 	put_notes(f, e);
 }
 

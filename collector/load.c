@@ -113,14 +113,22 @@ bool keeps_goids(const struct collector *c, const struct plan *plan)
 	       !(env && !strcmp(env, "0"));
 }
 
+/* As with sizes: few. */
+static uint32_t stack_class(uint32_t frames)
+{
+	return frames <= 8 ? 8 : frames <= 32 ? 32 : STACK_FRAMES;
+}
+
 static void measure(struct collector *c, struct loader *l)
 {
-	uint32_t last = 0, chunk = 64, steps = FEW_STEPS;
+	uint32_t stack =
+		l->stack_max ? (uint32_t)(sizeof(struct chunk) + sizeof(struct stack_head) + 8 * l->stack_max) : 0;
+	uint32_t last = stack, chunk = 64, steps = FEW_STEPS;
 
 	for (uint32_t i = 0; i < c->n_sites; i++) {
 		const struct plan_site *site = c->site_refs[i].site;
 		const struct plan *plan = c->site_refs[i].plan->plan;
-		uint64_t used = 0;
+		uint64_t used = stack;
 
 		for (uint32_t s = 0; s < site->n_steps; s++) {
 			uint32_t bytes = step_bytes(&plan->steps[site->first_step + s]);
@@ -217,6 +225,7 @@ const char *collector_cflags(struct collector *c)
 	if (err)
 		return "";
 	if (!*l->cflags) {
+		l->stack_max = c->options.mode == MODE_TRACE && c->options.stack ? stack_class(c->options.stack) : 0;
 		measure(c, l);
 		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING
 												       : BUFFER_PERF;
@@ -238,6 +247,9 @@ const char *collector_cflags(struct collector *c)
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
 			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY",
 			 l->programs[PROGRAM_DEEP].n_sites ? "" : " -DWITHOUT_DEEP");
+		if (l->stack_max)
+			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
+				 " -DSTACK_MAX=%u", l->stack_max);
 	}
 	return l->cflags;
 }

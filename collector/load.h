@@ -35,6 +35,7 @@ struct loaded_program {
 struct loader {
 	char cflags[256];
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
+	uint32_t stack_max;                       /* -DSTACK_MAX; 0: no stacks */
 	bool guard_sleepable;
 	bool perform_ret, sleepable; /* -DPERFORM_RET, -DSLEEPABLE */
 	struct loaded_program programs[PROGRAM_VARIANTS];

@@ -166,6 +166,15 @@ const char *names_function(struct names *names, uint64_t addr)
 	return func ? func->name : NULL;
 }
 
+size_t names_frames(struct names *names, uint64_t addr, struct func_frame *v, size_t max)
+{
+	const struct func *func;
+
+	open_file(names);
+	func = names->funcs ? func_table_find_addr(names->funcs, addr) : NULL;
+	return func ? func_table_frames(names->funcs, func, addr, v, max) : 0;
+}
+
 bool names_in_file(struct names *names, uint64_t addr)
 {
 	open_file(names);

@@ -3,6 +3,7 @@
 #ifndef COLLECTOR_NAMES_H
 #define COLLECTOR_NAMES_H
 
+#include "../offsets/inlines.h"
 #include "../offsets/plan.h"
 #include "../offsets/rtypes.h"
 
@@ -20,6 +21,9 @@ bool names_type_name(struct names *names, uint64_t addr, char name[RTYPE_NAME_MA
 
 /* The function whose code holds a link address; NULL where there is none. */
 const char *names_function(struct names *names, uint64_t addr);
+
+/* What stands at a link address: func_table_frames(). 0: not known. */
+size_t names_frames(struct names *names, uint64_t addr, struct func_frame *v, size_t max);
 
 /* Does the file have something at that link address, so that it is no address of the heap? */
 bool names_in_file(struct names *names, uint64_t addr);

@@ -11,6 +11,7 @@
 
 #include "decode.h"
 #include "drain.h"
+#include "frames.h"
 #include "writer.h"
 
 void recording_block(struct jout *out, uint32_t kind, const void *data, size_t size)
@@ -65,6 +66,7 @@ void recording_begin(struct collector *c, struct jout *out)
 		.max_calls = o->max_calls,
 		.max_rate = o->max_rate,
 		.sample_each = o->sample_each,
+		.stack = o->stack,
 	};
 
 	clock_gettime(CLOCK_REALTIME, &wall);
@@ -81,7 +83,13 @@ void recording_record(struct collector *c, struct jout *out, const void *data, s
 {
 	struct record_view view;
 
-	if (c->fault_why && record_view_init(&view, data, size))
+	if (!(c->fault_why || c->frames) || !record_view_init(&view, data, size)) {
+		recording_block(out, BLOCK_RECORD, data, size);
+		return;
+	}
+	if (view.head->site < c->n_sites)
+		frames_each(c, &c->site_refs[view.head->site], &view, out, NULL, NULL);
+	if (c->fault_why)
 		for (uint32_t i = 0; i < view.n_chunks; i++) {
 			if (view.chunks[i].status != CHUNK_FAULT)
 				continue;
@@ -250,6 +258,13 @@ static struct err *replay_blocks(struct replay *r, struct collector *c, struct r
 			memcpy(f, data, sizeof(*f));
 			f->why[sizeof(f->why) - 1] = 0;
 			r->n_faults += r->n_faults < FAULTS_MAX - 1;
+		} else if (kind == RECORDING_FRAMES && c->frames) {
+			err = frames_take(c->frames, data, size);
+			if (err) {
+				struct err *e = damaged(r, err->msg);
+				err_destroy(err);
+				return e;
+			}
 		} else if (kind == RECORDING_END) {
 			err = read_end(r, c, data, size, end);
 			if (err)
@@ -311,7 +326,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	memcpy(&r->head, data, sizeof(r->head));
 	r->head.tracer_version[sizeof(r->head.tracer_version) - 1] = 0;
 	r->head.mask[sizeof(r->head.mask) - 1] = 0;
-	if (r->head.n_plans > PLANS_MAX)
+	if (r->head.n_plans > PLANS_MAX || r->head.stack > STACK_FRAMES)
 		return damaged(r, "its head");
 	o->string_size = r->head.string_size;
 	o->depth = r->head.depth;
@@ -322,6 +337,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	o->max_calls = r->head.max_calls;
 	o->max_rate = r->head.max_rate;
 	o->sample_each = r->head.sample_each;
+	o->stack = r->head.stack;
 	o->tracer_version = r->head.tracer_version;
 	o->mask = *r->head.mask ? r->head.mask : NULL;
 	o->mode = MODE_TRACE;

@@ -2,8 +2,8 @@
 /* A recording: everything that a trace saw, as it came, so that any format can be made of it later and without root.
  *
  * A file of blocks after an 8-byte magic; each block: u32 size, u32 kind, the bytes, padding to 8. First RECORDING_HEAD, then a
- * RECORDING_PLAN for each binary (offsets/plan_io.c), then what the queue held (enum block_kind) and RECORDING_FAULT before the record
- * that it belongs to, last RECORDING_END. Little endian. A recording is read as a hostile file is: every size and index is checked. */
+ * RECORDING_PLAN for each binary (offsets/plan_io.c), then what the queue held (enum block_kind), RECORDING_FAULT and RECORDING_FRAMES
+ * before the record that they belong to, last RECORDING_END. Little endian. A recording is read as a hostile file is: every size and index is checked. */
 #ifndef COLLECTOR_RECORDING_H
 #define COLLECTOR_RECORDING_H
 
@@ -18,6 +18,7 @@ enum recording_kind {
 	RECORDING_PLAN,
 	RECORDING_FAULT, /* struct recording_fault */
 	RECORDING_END,   /* struct recording_end, then struct fn_counters for each function */
+	RECORDING_FRAMES, /* struct recording_frames, then for each frame: u32 line, u32 inlined, names of function and file, each with its 0 */
 };
 
 struct recording_head {
@@ -26,7 +27,7 @@ struct recording_head {
 	uint32_t string_size, depth, elements;
 	uint8_t no_args, no_results, no_returns, reserved;
 	uint64_t max_calls, max_rate;
-	uint32_t sample_each, reserved2;
+	uint32_t sample_each, stack;
 	char tracer_version[32];
 	char mask[MASK_REGEX_MAX + 8]; /* what is not to be shown of it (mask.h); it is in the file all the same */
 };
@@ -35,6 +36,12 @@ struct recording_head {
 struct recording_fault {
 	uint64_t addr;
 	char why[56];
+};
+
+/* What an address in a stack stands for; before the first record that it is in. */
+struct recording_frames {
+	uint64_t addr; /* link address */
+	uint32_t binary_id, n;
 };
 
 struct recording_end {

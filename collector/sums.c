@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frames.h"
 #include "internal.h"
 
 uint64_t collector_count(struct collector *c, uint32_t fid)
@@ -53,52 +54,62 @@ struct err *collector_durations(struct collector *c, struct collector_durations 
 	return NULL;
 }
 
-/* The function, its caller, then the kernel's chain without what it repeats: that one begins with the function, and has the caller
- * only where the frame was set up at the hit. */
-static void join_frames(struct collector_stack *s, uint64_t ip, uint64_t caller, const uint64_t *chain, uint32_t n)
+/* The kernel's chain of frames of one key; false where it was not kept. */
+static bool read_chain(struct collector *c, const struct caller_key *key, uint64_t *chain, uint32_t *n_ret)
 {
-	uint32_t at = 0;
+	uint32_t id = (uint32_t)key->stack, n = 0;
 
-	s->frames[s->n_frames++] = ip;
-	if (n && chain[0] == ip)
-		at++;
-	if (caller) {
-		s->frames[s->n_frames++] = caller;
-		if (at < n && chain[at] == caller)
-			at++;
-	}
-	for (; at < n && chain[at] && s->n_frames < STACK_FRAMES + 1; at++)
-		s->frames[s->n_frames++] = chain[at];
+	*n_ret = 0;
+	if (key->stack < 0 || bpf_lookup_elem(c->maps.stacks, &id, chain))
+		return false;
+	while (n < STACK_FRAMES && chain[n])
+		n++;
+	*n_ret = n;
+	return true;
 }
 
-static void read_stack(struct collector *c, const struct caller_key *key, uint64_t count, struct collector_stack *s)
+static void read_stack(struct collector *c, const struct caller_key *key, uint64_t count, enum chain_kind kind,
+		       struct collector_stack *s)
 {
 	const struct site_ref *ref = &c->site_refs[key->site];
 	uint64_t chain[STACK_FRAMES] = { 0 };
-	uint32_t n = 0;
+	uint32_t n;
 
 	*s = (struct collector_stack){
 		.fid = ref->fid, .pid = key->pid, .count = count, .bias = key->bias - ref->site->addr
 	};
-	s->cut = key->stack < 0;
-	if (key->stack >= 0) {
-		uint32_t id = (uint32_t)key->stack;
+	s->cut = !read_chain(c, key, chain, &n);
+	s->n_frames = stack_join(&key->head, site_is_push(ref), kind, key->bias, chain, n, s->frames, STACK_FRAMES + 1);
+}
 
-		s->cut = bpf_lookup_elem(c->maps.stacks, &id, chain) != 0;
-		while (!s->cut && n < STACK_FRAMES && chain[n])
-			n++;
+/* From the first stack that tells. */
+static enum chain_kind find_chain_kind(struct collector *c)
+{
+	enum chain_kind kind = CHAIN_UNKNOWN;
+	struct caller_key key, next;
+
+	for (int more = bpf_get_first_key(c->maps.callers, &next, sizeof(next)); !more && kind == CHAIN_UNKNOWN;
+	     more = bpf_get_next_key(c->maps.callers, &key, &next)) {
+		uint64_t chain[STACK_FRAMES] = { 0 };
+		uint32_t n;
+
+		key = next;
+		if (key.site < c->n_sites && read_chain(c, &key, chain, &n))
+			kind = chain_kind_of(&key.head, site_is_push(&c->site_refs[key.site]), key.bias, chain, n);
 	}
-	join_frames(s, key->bias, key->caller, chain, n);
+	return kind;
 }
 
 struct err *collector_stacks(struct collector *c, struct collector_stack **ret, uint32_t *n_ret)
 {
 	struct collector_stack *v = NULL;
 	struct caller_key key, next;
+	enum chain_kind kind;
 	uint32_t n = 0, cap = 0;
 
 	if (c->maps.callers < 0)
 		return err_create(ERR_USAGE, "stacks are not counted in this mode");
+	kind = find_chain_kind(c);
 	for (int more = bpf_get_first_key(c->maps.callers, &next, sizeof(next)); !more;
 	     more = bpf_get_next_key(c->maps.callers, &key, &next)) {
 		uint64_t count;
@@ -117,7 +128,7 @@ struct err *collector_stacks(struct collector *c, struct collector_stack **ret, 
 			v = grown;
 			cap = wanted;
 		}
-		read_stack(c, &key, count, &v[n++]);
+		read_stack(c, &key, count, kind, &v[n++]);
 	}
 	*ret = v;
 	*n_ret = n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines for people: docs/design.md, "Text format". Nothing of the traced program reaches the terminal unescaped. */
 #include "format.h"
+#include "frames.h"
 
 #include <string.h>
 #include <time.h>
@@ -533,12 +534,41 @@ static void end_line(struct format *f, const struct event *e)
 	jout_newline(f->out);
 }
 
+static void put_frame(void *arg, const struct frame_view *frame, uint64_t addr)
+{
+	struct format *f = arg;
+
+	put_lit(f->out, "    ");
+	put_color(f->out, f->decoder.color, DIM);
+	if (frame->func)
+		put_name(f->out, frame->func);
+	else
+		put_hex(f->out, addr);
+	if (frame->func && *frame->file) {
+		put_lit(f->out, "  ");
+		put_name(f->out, frame->file);
+		jout_putc(f->out, ':');
+		put_u64(f->out, frame->line);
+	}
+	if (frame->inlined)
+		put_lit(f->out, "  (inlined)");
+	put_color(f->out, f->decoder.color, PLAIN);
+	jout_newline(f->out);
+}
+
+static void put_stack(struct format *f, const struct site_ref *ref, const struct record_view *view)
+{
+	if (f->c->frames)
+		frames_each(f->c, ref, view, NULL, put_frame, f);
+}
+
 static void text_call(struct format *f, const struct event *e, const struct site_ref *ref,
 		      const struct record_view *view)
 {
 	put_event(f, e);
 	put_values(f, ref, view, !f->no_args);
 	end_line(f, e);
+	put_stack(f, ref, view);
 }
 
 static void text_ret(struct format *f, const struct event *e, uint64_t duration, const struct site_ref *ref,
@@ -550,6 +580,7 @@ static void text_ret(struct format *f, const struct event *e, uint64_t duration,
 	put_lit(f->out, "  ");
 	put_duration(f->out, duration);
 	end_line(f, e);
+	put_stack(f, ref, view);
 }
 
 static void text_unwound(struct format *f, const struct event *e, const char *how)

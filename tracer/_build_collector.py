@@ -33,7 +33,7 @@ struct collector_options {
     uint32_t sample_each;
     bool force, filter_pids, color, utc, no_args, no_results, no_returns;
     int out_fd;
-    uint32_t string_size, depth, elements;
+    uint32_t string_size, depth, elements, stack;
     const char *tracer_version;
     const char *mask;
     ...;

@@ -47,6 +47,7 @@ class Call:
     goid: int | None
     begin_ns: int  # CLOCK_MONOTONIC
     duration_ns: int | None  # None where it did not return, or returns are not traced
+    stack: tuple[dict[str, Any], ...]  # of the call, innermost first: func, file, line, inlined; () without stack=N
     unwound: str  # "panic", "goexit", "exit", "detached", "unknown"; "" where it returned
 
 
@@ -62,6 +63,7 @@ def _complete(call: Event, end: Event | None) -> Call:
         goid=call["goid"],
         begin_ns=call["ts"],
         duration_ns=end.get("duration_ns"),
+        stack=tuple(call.get("stack", ())),
         unwound=end.get("unwound", ""),
     )
 

@@ -74,6 +74,7 @@ class TraceOptions:
     elements: int = 64
     raw_words: bool = False
     expressions: tuple[str, ...] = ()  # "EXPR, EXPR …": read only this of the arguments
+    stack: int = 0  # frames of the stack with each call and return
     mask: str | None = None  # regular expression: names whose values are not shown
     format: str = "text"
     output: str | None = None
@@ -254,6 +255,7 @@ class Collector:
         )
         how.out_fd = out_fd
         how.string_size, how.depth, how.elements = options.string_size, options.depth, options.elements
+        how.stack = options.stack
         how.tracer_version = self._version
         self._mask = ffi.new("char[]", os.fsencode(options.mask)) if options.mask is not None else ffi.NULL
         how.mask = self._mask

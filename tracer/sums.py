@@ -238,7 +238,9 @@ class StackShown(Shown):
     def _one(self, fid: int, frames: Sequence[Frame | int], n: int, cut: bool) -> None:
         if self.json_lines:
             shown: list[object] = [
-                {"func": f.function, "file": f.file, "line": f.line} if isinstance(f, Frame) else {"addr": f"{f:#x}"}
+                {"func": f.function, "file": f.file, "line": f.line, **({"inlined": True} if f.inlined else {})}
+                if isinstance(f, Frame)
+                else {"addr": f"{f:#x}"}
                 for f in frames
             ]
             row: dict[str, object] = {
@@ -270,7 +272,8 @@ def _name(frame: Frame | int) -> str:
 def _place(frame: Frame | int) -> str:
     if isinstance(frame, int):
         return f"{frame:#x}"
-    return frame.function + (f"  {frame.file}:{frame.line}" if frame.file else "")
+    where = f"  {frame.file}:{frame.line}" if frame.file else ""
+    return frame.function + where + ("  (inlined)" if frame.inlined else "")
 
 
 class _Symbols:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = (
     *("decode", "decode_interface", "decode_runtime", "decode_way", "mask", "error_text", "value_text", "names"),
     *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
+    "frames",
 )
 OFFSETS = (
     "error",
@@ -21,8 +22,11 @@ OFFSETS = (
     "elf_data",
     "elf_file",
     "elf_symbol",
+    "func_lines",
     "func_name",
     "func_table",
+    "go_build",
+    "inlines",
     "pclntab",
     "rtypes",
     "plan_io",

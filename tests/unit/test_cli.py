@@ -224,7 +224,7 @@ def test_wrong_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_later_options_are_not_there() -> None:
     parser = cli.make_parser("trace")
     known = {s for action in parser._actions for s in action.option_strings}
-    assert not known & {"--where", "-s", "--stack"}
+    assert not known & {"--where"}
 
 
 # ---- errors and exit codes ------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ def traces() -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("-b", str(guest.demo(version)), "--func", "main.ebpfDemo"), buffer
     for buffer in ("ring", "perf"):
         yield ("-b", str(guest.counts()), "--func", "main.target"), buffer
+    for version in guest.DEMO_VERSIONS:
+        for buffer in ("ring", "perf"):
+            stacks = ("--func", "main.here", "--func", "main.outer", "-s", "99")
+            yield ("-b", str(guest.inlining(version)), *stacks), buffer
     yield ("-b", str(guest.untouched()), "--func", "main.show"), "ring"
     for function, size, buffer in guest.SHAPES:
         yield (*guest.shape_options(function, size), "-b", str(guest.shapes())), buffer

@@ -15,6 +15,7 @@ from tracing import Tracer, Tracing, check_accounting
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 COUNTS = Path(__file__).resolve().parent.parent / "live" / "programs" / "counts"
+INLINING = COUNTS.parent / "inlining"
 
 # A text in which every eight bytes tell where they stand.
 CONSTANT = "".join(f"{i:07d} " for i in range(1 << 19))
@@ -32,6 +33,10 @@ def demo(version: str) -> Path:
 
 def counts() -> Path:
     return go_versions.go_program(COUNTS)
+
+
+def inlining(version: str) -> Path:
+    return go_versions.go_program(INLINING, version)
 
 
 def shapes() -> Path:
@@ -69,6 +74,7 @@ def build_all() -> None:
     """On the host, where there are compilers and room for them."""
     for version in DEMO_VERSIONS:
         demo(version)
+        inlining(version)
     counts()
     shapes()
     untouched()

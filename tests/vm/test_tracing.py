@@ -11,7 +11,7 @@ from pathlib import Path
 import guest
 import pytest
 from guest import LONG
-from tracing import Tracer, check_accounting, of_type
+from tracing import Tracer, check_accounting, of_type, parse
 
 pytestmark = pytest.mark.vm
 
@@ -105,6 +105,45 @@ def test_accounting_with_sixteen_threads(size: str, buffer: str, tracer: Tracer)
     assert total["calls_written"] + total["calls_lost"] == 50_021
     if size == "64M" and buffer == "ring":
         assert (summary["lost"], total["unpaired"], total["unwound"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("buffer", BUFFERS)
+@pytest.mark.parametrize("attach", ATTACHMENTS)
+@pytest.mark.parametrize("version", guest.DEMO_VERSIONS)
+def test_stacks(version: str, attach: str, buffer: str, tracer: Tracer, tmp_path: Path) -> None:
+    """What runtime.Callers says in the program, also where a function calls itself: frame by frame, none twice."""
+    out = tmp_path / "events"
+    run = tracer(
+        *("-v", "--func", "main.here", "--func", "main.outer", "-s", "99", "-f", "jsonl", "-o", out),
+        *("--", guest.inlining(version), 3),
+        env={"TRACER_ATTACH": attach, "TRACER_BUFFER": buffer},
+        timeout=LONG,
+    )
+    assert run.status == 0, run.stderr
+    own = [
+        [line.split()[0] for line in text.splitlines()] for text in run.stdout.split("\n\n") if text.startswith("main.")
+    ]
+    assert len(own) == 3
+    events = parse(out.read_text())
+    for kind in ("call", "return"):
+        found = [[f["func"] for f in e["stack"]] for e in of_type(events, kind) if e["func"] == "main.here"]
+        assert found == own * 3
+    depths = [sum(f["func"] == "main.outer" for f in e["stack"]) for e in events if e.get("func") == "main.outer"]
+    assert depths == [1, 2, 3, 4, 4, 3, 2, 1] * 3
+    guest.note_verifier(run.stderr)
+
+
+@pytest.mark.parametrize("version", guest.DEMO_VERSIONS)
+def test_counted_stacks(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    out = tmp_path / "stacks"
+    options = ("--func", "main.outer", "-f", "jsonl", "-o", out)
+    run = tracer("stack", *options, "--", guest.inlining(version), 23, timeout=LONG)
+    assert run.status == 0, run.stderr
+    found = {
+        [f["func"] for f in e["frames"]].count("main.outer"): e["count"]
+        for e in of_type(parse(out.read_text()), "stack")
+    }
+    assert found == {1: 23, 2: 23, 3: 23, 4: 23}
 
 
 @pytest.mark.parametrize("attach", ATTACHMENTS)

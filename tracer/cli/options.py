@@ -241,6 +241,23 @@ def add_values(parser: Container, returns: bool = True) -> None:
     )
 
 
+STACK_FRAMES_MAX = 127  # what the kernel follows
+STACK_FRAMES = 32
+
+
+def add_stack(parser: Container) -> None:
+    parser.add_argument(
+        "-s",
+        "--stack",
+        nargs="?",
+        type=integer(1, STACK_FRAMES_MAX),
+        const=STACK_FRAMES,
+        default=0,
+        metavar="N",
+        help=f"with each call and return who called: at most N frames ({STACK_FRAMES}), inlined ones included",
+    )
+
+
 def check_values(args: argparse.Namespace) -> None:
     """Raise for options of add_values() that exclude each other."""
     if args.expressions and args.no_args:

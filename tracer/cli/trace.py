@@ -18,6 +18,8 @@ sudo gopherscope --func main.work -- ./server -v
 sudo gopherscope -b ./server --func net/http.serverHandler.ServeHTTP --args req.Method,req.URL.Path
 # ten calls as JSON lines, for a script
 sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
+# with who called, five frames each
+sudo gopherscope -b ./server --func main.query -s 5
 # what would be probed and read; needs no root
 gopherscope -b ./server --func main.handle --dry-run
 # a stripped program: calls and returns, with the bare words where its integers and pointers stand
@@ -37,6 +39,7 @@ def prepare_parser(parser: Parser) -> None:
     options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
     options.add_thinning(parser.add_argument_group("fewer calls (what is left out costs less, and is counted)"))
     options.add_values(parser.add_argument_group("what is read"))
+    options.add_stack(parser.add_argument_group("who called"))
     output = parser.add_argument_group("output")
     options.add_output(output)
     options.add_messages(output)
@@ -85,6 +88,7 @@ def run(args: Namespace) -> int:
         depth=args.depth,
         elements=args.elements,
         raw_words=args.raw_words,
+        stack=args.stack,
         format=format,
         output=args.output,
         color=args.color,

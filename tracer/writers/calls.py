@@ -13,6 +13,14 @@ Track = tuple[int, int, bool]
 """(pid, goid, True), or (pid, tid, False) where no goroutine is known."""
 
 
+def frame_text(frame: dict[str, Any]) -> str:
+    """One frame of an event's stack."""
+    if "func" not in frame:
+        return str(frame["addr"])
+    where = f" {frame['file']}:{frame['line']}" if frame["file"] else ""
+    return str(frame["func"]) + where + (" (inlined)" if frame.get("inlined") else "")
+
+
 @dataclass(eq=False)
 class Call:
     """One call. Without `end` it was not seen to leave: returns were not traced, or the recording ends early."""

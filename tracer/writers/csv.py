@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table: one row a call, one a return; values and remarks in a column each, as JSON."""
+"""A table: one row a call, one a return; values and remarks in a column each, as JSON; of a stack a line a frame."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from tracer.recording import Event
+from tracer.writers.calls import frame_text
 
 HOW_TO_OPEN = "any spreadsheet opens {}; pandas: read_csv"
 
-COLUMNS = ("type", "ts", "pid", "tid", "goid", "call", "func", "duration_ns", "unwound", "values", "notes")
+COLUMNS = ("type", "ts", "pid", "tid", "goid", "call", "func", "duration_ns", "unwound", "values", "notes", "stack")
 
 
 def _json(value: Any) -> str:
@@ -30,6 +31,7 @@ def write(events: Iterator[Event], out: BinaryIO) -> None:
         row = {k: e.get(k, "") for k in COLUMNS}
         row["values"] = _json(e.get("args") or e.get("results"))
         row["notes"] = _json(e.get("notes"))
+        row["stack"] = "\n".join(map(frame_text, e.get("stack", ())))
         if e["type"] == "lost":
             row["values"] = str(e["count"])
         rows.writerow("" if row[k] is None else row[k] for k in COLUMNS)
