@@ -146,6 +146,10 @@ witness: build packages-test dev ## hold locations and sites of three big progra
 install: build ## put gopherscope on PATH and the package where the system's python3 finds it
 	@$(SUDO) env PYTHON=$(PYTHON) scripts/install.sh install
 
+.PHONY: man
+man: build ## show the manual page, made of the parser
+	@$(PY) -m tracer.manual | man -l -
+
 .PHONY: uninstall
 uninstall: ## take it away again
 	@$(SUDO) env PYTHON=$(PYTHON) scripts/install.sh uninstall

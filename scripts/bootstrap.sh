@@ -63,6 +63,9 @@ needs_test() {
 llvm have llvm-dwarfdump
 gdb have gdb
 binutils have objdump
+groff-base have groff
+zsh have zsh
+fish have fish
 NEEDS
 }
 needs_lint() {

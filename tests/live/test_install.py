@@ -50,6 +50,20 @@ def test_it_is_whole(installed: Path) -> None:
     assert names(ROOT / "bpf_c", "*.c", "*.h") == names(installed / "tracer" / "bpf_c", "*.c", "*.h")
 
 
+def test_manual_and_completion(installed: Path) -> None:
+    """Where man and the shells look; what is in them tests/unit/test_manual.py tells."""
+    share = installed / "share"
+    assert {str(p.relative_to(share)) for p in share.rglob("*") if p.is_file()} == {
+        "man/man1/gopherscope.1",
+        "bash-completion/completions/gopherscope",
+        "zsh/site-functions/_gopherscope",
+        "fish/vendor_completions.d/gopherscope.fish",
+    }
+    for path in share.rglob("*"):
+        if path.is_file():
+            assert "Made of the parser" in path.read_text()[:200]
+
+
 def test_it_traces(installed: Path, go_program: Callable[..., Path]) -> None:
     program = go_program(SUMS)
     done = gopherscope(installed, "--func", "main.leaf", "-f", "jsonl", "--", program)
