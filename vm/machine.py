@@ -220,7 +220,7 @@ def qemu_arguments(job: Job, kernel: Kernel, accel: Accel, files: Descriptors) -
 
 
 def console_tail(console: str, lines: int = 60) -> str:
-    """The last lines of the console that say something, without terminal escapes: as many as the report of a panic may have."""
+    """The last lines of the console that say something, without terminal escapes: a panic's report has some 50."""
     kept = [line.rstrip() for line in _ESCAPES.sub("", console).split("\n")]
     return "\n".join([line for line in kept if line][-lines:])
 
