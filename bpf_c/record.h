@@ -97,7 +97,16 @@ struct dispatch_list {
 
 /* ---- sites ----------------------------------------------------------------------------------------------- */
 
-enum site_kind { SITE_ENTRY = 0, SITE_RETURN = 1 };
+/* The first two are a function's own. The others are places of the run-time system at which calls end that do not return; their records
+ * say which: those of goroutine `g` that are deeper than `sp`, at the others all. */
+enum site_kind {
+	SITE_ENTRY = 0,
+	SITE_RETURN = 1,
+	SITE_RECOVERY =
+		2, /* runtime.recovery goes on in the function whose deferred call has recovered; `sp` is its stack pointer */
+	SITE_FATAL_PANIC = 3, /* runtime.fatalpanic: nothing has recovered */
+	SITE_GOEXIT = 4,      /* runtime.Goexit has run the deferred calls */
+};
 
 enum g_source {
 	G_R14 = 0, /* ABIInternal: R14 (amd64); ABI0 of Go 1.17 and newer at the branch of the stack check */

@@ -326,6 +326,29 @@ static void write_plan_func(struct jout *out, const struct plan *p, const struct
 	jout_object_end(out);
 }
 
+static void write_unwinds(struct jout *out, const struct plan *p)
+{
+	static const char *const names[PLAN_UNWINDS] = { "recovery", "fatal_panic", "goexit" };
+
+	jout_key(out, "unwinds");
+	jout_object_begin(out);
+	for (int i = 0; i < PLAN_UNWINDS; i++) {
+		const struct plan_unwind *u = &p->binary.unwinds[i];
+
+		jout_key(out, names[i]);
+		if (u->file_off)
+			jout_hex(out, u->addr);
+		else
+			jout_null(out);
+	}
+	jout_key(out, "why");
+	if (p->binary.unwinds_why)
+		jout_string(out, plan_string(p, p->binary.unwinds_why));
+	else
+		jout_null(out);
+	jout_object_end(out);
+}
+
 #define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--args EXPR …]"
 
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
@@ -373,6 +396,7 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 	jout_key(out, "tls");
 	jout_i64(out, plan->binary.tls_offset);
 	jout_object_end(out);
+	write_unwinds(out, plan);
 	jout_key(out, "functions");
 	jout_array_begin(out);
 	for (size_t i = 0; i < plan->n_funcs; i++)

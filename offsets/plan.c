@@ -466,6 +466,19 @@ struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, con
 	return NULL;
 }
 
+static bool never_returns(const struct code *code)
+{
+	for (size_t i = 0; i < code->n; i++) {
+		const struct insn *in = &code->insns[i];
+		bool leaves = (in->cls == INSN_JMP || in->cls == INSN_JCC) &&
+			      (in->target < code->entry || in->target >= code->end);
+
+		if (in->cls == INSN_RET || in->cls == INSN_JMP_IND || leaves)
+			return false;
+	}
+	return true;
+}
+
 static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const struct code *code,
 			      const struct dwarf_func *df, const struct abi_layout *abi, size_t n_params, size_t dict)
 {
@@ -493,6 +506,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 				      : "no instruction of it is executed exactly once a call");
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
+	f->never_returns = never_returns(code);
 	err = add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
 	if (!err && f->has_types && b->options->args)
 		err = b->expressions ? plan_site_expressions(b, false, words->site, words->n)

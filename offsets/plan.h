@@ -111,7 +111,7 @@ struct plan_func {
 	uint8_t abi;           /* enum go_abi */
 	uint8_t has_types;     /* parameters and results are known (DWARF was there and was asked) */
 	uint8_t can_duplicate; /* a hit whose call is already open is a duplicate (entry is a loop's head) */
-	uint8_t reserved;
+	uint8_t never_returns; /* it has no RET and does not jump out of itself: a call ends by a panic, by Goexit or with the process */
 	uint64_t entry, end;                /* link addresses */
 	uint32_t first_site, n_sites;       /* the entry site first, then returns */
 	uint32_t first_warning, n_warnings; /* in warnings: string offsets */
@@ -124,6 +124,14 @@ struct plan_func {
 struct plan_var {            /* one parameter or result of a signature */
 	uint32_t name, type; /* string; type index */
 };
+
+/* Where calls end that do not return: a place in the run-time system, of the kind SITE_RECOVERY + its index. */
+struct plan_unwind {
+	uint64_t addr;     /* link address */
+	uint64_t file_off; /* 0: there is none, as where the program does not have that function */
+	uint8_t g_source;  /* enum g_source */
+};
+#define PLAN_UNWINDS 3
 
 struct plan_binary {
 	uint32_t path, build_id, go_version; /* strings; "" if unknown */
@@ -141,6 +149,8 @@ struct plan_binary {
 	uint64_t types_base;                 /* link address of the run-time system's types; 0: not known */
 	uint64_t
 		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
+	struct plan_unwind unwinds[PLAN_UNWINDS]; /* where returns are probed */
+	uint32_t unwinds_why;                     /* string: why some of those are missing; "" where none is */
 };
 
 struct plan {
@@ -159,6 +169,13 @@ struct plan {
 	uint32_t *warnings;
 	struct plan_way *ways;
 };
+
+/* Is the end of each of its calls told: are its returns probed, or are there none? */
+static inline bool plan_ends_are_told(const struct plan *plan, const struct plan_func *f)
+{
+	return f->n_sites > 1 ||
+	       (f->n_sites && f->never_returns && plan->sites[f->first_site].flags & SITE_READ_STACK_HI);
+}
 
 struct plan_options {
 	bool args, results; /* read arguments; read results */

@@ -5,7 +5,10 @@
 #include "plan_build.h"
 #include "runtime_g.h"
 
-#define STACK_HI 8 /* where the BPF program reads g.stack.hi (bpf_c/goroutine.h, G_STACK_HI) */
+/* Where the BPF program reads g.stack.hi, gobuf.sp and gobuf.g (bpf_c/goroutine.h). */
+#define STACK_HI 8
+#define GOBUF_SP 0
+#define GOBUF_G 16
 
 static struct err *set_runtime(struct plan_binary *bin, uint64_t stack_hi, uint64_t goid, uint64_t m, uint64_t curg)
 {
@@ -32,6 +35,39 @@ static struct err *runtime_from_dwarf(struct plan_binary *bin, struct dwarf_info
 	return err ? err : set_runtime(bin, stack_hi, goid, m, curg);
 }
 
+/* Is runtime.gobuf as the BPF program takes it? dw is NULL where there is no debug information. */
+static struct err *is_gobuf_known(struct plan_builder *b, struct dwarf_info *dw, bool *ret)
+{
+	struct runtime_g at;
+	uint64_t sp, g;
+	struct err *err = dw ? dwarf_info_field_offset(dw, "runtime.gobuf", "sp", &sp) : &err_notfound;
+
+	if (!err)
+		err = dwarf_info_field_offset(dw, "runtime.gobuf", "g", &g);
+	if (err && err->code == ERR_NOTFOUND) {
+		err_destroy(err);
+		err = runtime_g_find(b->program->build, &at);
+		sp = at.gobuf_sp;
+		g = at.gobuf_g;
+	}
+	*ret = !err && sp == GOBUF_SP && g == GOBUF_G;
+	if (!err || err->code == ERR_NOMEM)
+		return err;
+	err_destroy(err);
+	return NULL;
+}
+
+static struct err *read_unwinds(struct plan_builder *b, struct dwarf_info *dw)
+{
+	bool gobuf_known;
+	struct err *err;
+
+	if (!b->options->returns)
+		return NULL;
+	err = is_gobuf_known(b, dw, &gobuf_known);
+	return err ? err : plan_find_unwinds(b, gobuf_known);
+}
+
 static struct err *runtime_from_table(struct plan_binary *bin, const struct go_build *build)
 {
 	struct runtime_g at;
@@ -45,7 +81,11 @@ static struct err *runtime_from_table(struct plan_binary *bin, const struct go_b
 static struct err *read_runtime(struct plan_builder *b, struct dwarf_info *dw)
 {
 	struct plan_binary *bin = &b->plan->binary;
-	struct err *err = dw ? runtime_from_dwarf(bin, dw) : &err_notfound;
+	struct err *err = read_unwinds(b, dw);
+
+	if (err)
+		return err;
+	err = dw ? runtime_from_dwarf(bin, dw) : &err_notfound;
 
 	if (err && err->code == ERR_NOTFOUND) {
 		err_destroy(err);

@@ -71,6 +71,9 @@ struct err *plan_word_type(struct plan_builder *b, uint32_t *ret);
 /* Fill in the plan's binary and, where values are wanted, b->dwarf. ERR_NO_DWARF where there is none and values are wanted. */
 struct err *plan_read_binary(struct plan_builder *b);
 
+/* Fill in where calls end that do not return (plan_unwinds.c). gobuf_known: runtime.gobuf is as the BPF program takes it. */
+struct err *plan_find_unwinds(struct plan_builder *b, bool gobuf_known);
+
 /* Where a word of a value stands at a site, before steps are made. */
 struct site_word {
 	uint32_t value;        /* index among the site's values */

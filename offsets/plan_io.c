@@ -11,7 +11,7 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 6
+#define PLAN_FORMAT 7
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
 #define ARRAYS 14
 
@@ -332,8 +332,12 @@ struct err *plan_check(const struct plan *p)
 
 	if (!bad && (!string_ok(p, p->binary.path) || !string_ok(p, p->binary.build_id) ||
 		     !string_ok(p, p->binary.go_version) || !string_ok(p, p->binary.g_why) ||
-		     !string_ok(p, p->binary.dwarf_why) || !string_ok(p, p->binary.debug_file)))
+		     !string_ok(p, p->binary.dwarf_why) || !string_ok(p, p->binary.debug_file) ||
+		     !string_ok(p, p->binary.unwinds_why)))
 		bad = "the binary";
+	for (int i = 0; i < PLAN_UNWINDS && !bad; i++)
+		if (p->binary.unwinds[i].g_source > G_TLS)
+			bad = "the binary";
 	if (!bad)
 		bad = check_lists(p);
 	for (size_t i = 0; i < p->n_vars && !bad; i++)

@@ -8,7 +8,8 @@ static const struct row {
 	uint8_t minor, patch; /* go1.minor, from this patch release on */
 	struct runtime_g at;
 } rows[] = {
-#define ROW(minor, patch, stack_hi, m, goid, curg) { minor, patch, { stack_hi, m, goid, curg } },
+#define ROW(minor, patch, stack_hi, m, goid, curg, gobuf_sp, gobuf_g)                                                  \
+	{ minor, patch, { stack_hi, m, goid, curg, gobuf_sp, gobuf_g } },
 #include "runtime_g_table.h"
 #undef ROW
 };

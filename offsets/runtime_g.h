@@ -7,9 +7,9 @@
 
 #include "go_build.h"
 
-/* Bytes from the start of runtime.g; curg: of runtime.m. */
+/* Bytes from the start of runtime.g; curg: of runtime.m; gobuf_: of runtime.gobuf. */
 struct runtime_g {
-	uint16_t stack_hi, m, goid, curg;
+	uint16_t stack_hi, m, goid, curg, gobuf_sp, gobuf_g;
 };
 
 /* By the version that built the program. ERR_NOTFOUND, with the reason, for a version that is not in the table or not a release:

@@ -34,13 +34,15 @@ FIELDS = (
     ("m", "runtime.g", ("m",)),
     ("goid", "runtime.g", ("goid",)),
     ("curg", "runtime.m", ("curg",)),
+    ("gobuf_sp", "runtime.gobuf", ("sp",)),
+    ("gobuf_g", "runtime.gobuf", ("g",)),
 )
 
 HEAD = """\
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Made by `make runtime-offsets` (scripts/runtime_offsets.py) from the debug information of programs that these
- * versions built: not to be edited. Bytes from the start of runtime.g; curg: of runtime.m. A row holds from its patch
- * release on. */
+ * versions built: not to be edited. Bytes from the start of runtime.g; curg: of runtime.m; gobuf_: of runtime.gobuf. A
+ * row holds from its patch release on. */
 """
 
 

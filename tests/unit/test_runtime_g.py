@@ -41,8 +41,8 @@ def test_every_promised_version_has_a_row() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_table_agrees_with_the_debug_information(version: str, offsets_cmd: Offsets, tracee: Tracee) -> None:
     minor = int(version.split(".")[1])
-    stack_hi, m, goid, curg = read_with_pyelftools(tracee(version, "default"))
-    assert ROWS[minor] == (stack_hi, m, goid, curg)
+    stack_hi, m, goid, curg, *gobuf = read_with_pyelftools(tracee(version, "default"))
+    assert ROWS[minor] == (stack_hi, m, goid, curg, *gobuf)
     expected = {"known": True, "why": None, "goid": goid, "m": m, "curg": curg, "tls": -8}
     assert goroutine(offsets_cmd, tracee(version, "default")) == expected
     assert goroutine(offsets_cmd, tracee(version, "nodwarf"), "--no-values") == expected
