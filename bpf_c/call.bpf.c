@@ -8,7 +8,7 @@
  * Compiled by BCC, which offers no subprograms, no global variables and reservations of constant size only; hence the macros.
  *   -DDATA_MAX, -DCHUNK_MAX  bytes of data in a record; bytes that one step reads at most
  *   -DSTEPS_LIST             steps in a list (the size of a value of the map `steps`)
- *   -DWITHOUT_REGS, _FEW, _MANY, _DEEP  leave a variant out
+ *   -DWITHOUT_REGS, _FEW, _MANY, _DEEP, _UNWOUND  leave a variant, or goroutine_unwound, out
  *   -DSTACK_MAX              frames of the kernel's chain that a record begins with, for `trace -s`
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
@@ -299,3 +299,44 @@ int goroutine_exit(struct pt_regs *ctx)
 		add(ctl->exits);
 	return 0;
 }
+
+#ifndef WITHOUT_UNWOUND
+/* Where calls end that do not return (record.h, SITE_RECOVERY …). */
+int goroutine_unwound(struct pt_regs *ctx)
+{
+	u32 zero = 0, index = bpf_get_attach_cookie(ctx);
+	u64 id = bpf_get_current_pid_tgid();
+	u32 pid = id >> 32;
+	struct control *ctl = control.lookup(&zero);
+	int error;
+
+	if (!ctl) {
+		guard_stack(ctx, 0); /* never comes to pass */
+		return 0;
+	}
+	if (!ctl->enabled || (ctl->filter_pids && !pids.lookup(&pid)))
+		return 0;
+	struct site *site = sites.lookup(&index);
+	if (!site)
+		return 0;
+	u32 fid = site->fid;
+	struct fn_counters *n = counters.lookup(&fid);
+	if (!n)
+		return 0;
+	add(n->entry_hits);
+	struct call_record *r = reserve_record((u32)id, REGS);
+	if (!r) {
+		add(n->calls_lost);
+		return 0;
+	}
+	fill_record(ctx, r, site, index, ctl, id);
+	if (site->kind == SITE_RECOVERY)
+		read_recovered(ctx, site, &r->head);
+	error = submit_record(ctx, r);
+	if (error) {
+		add(n->calls_lost);
+		telemetry_count(BPF_FILE_CALL, __LINE__, error);
+	}
+	return 0;
+}
+#endif

@@ -6,6 +6,10 @@
 /* runtime.g begins with stack{lo, hi} (runtime2.go, all versions since Go 1.4). */
 #define G_STACK_HI 8
 
+/* runtime.gobuf begins with sp, pc, g (runtime2.go, all versions since Go 1.4). */
+#define GOBUF_SP 0
+#define GOBUF_G 16
+
 BPF_PERCPU_ARRAY(goids, struct kept_goid, 1);
 
 static __always_inline u64 find_g(struct pt_regs *ctx, const struct site *site, const struct control *ctl)
@@ -119,6 +123,31 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	r->goid = goid;
 	r->stack_hi = hi;
 	r->flags = flags;
+}
+
+/* At the call of runtime.gogo in runtime.recovery, on the system stack: the goroutine that goes on and its stack pointer stand in the gobuf
+ * that the call is given. What cannot be read leaves sp 0. */
+static __always_inline void read_recovered(struct pt_regs *ctx, const struct site *site, struct record *r)
+{
+	u64 buf = 0, sp = 0, g = 0, hi = 0, goid = 0;
+	int error = bpf_probe_read_user(&buf, sizeof(buf), (void *)ctx->sp);
+
+	if (!error)
+		error = bpf_probe_read_user(&sp, sizeof(sp), (void *)(buf + GOBUF_SP));
+	if (!error)
+		error = bpf_probe_read_user(&g, sizeof(g), (void *)(buf + GOBUF_G));
+	if (!error)
+		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+	if (error) {
+		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+		sp = 0;
+	}
+	error = site->goid_off ? bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off)) : -1;
+	r->sp = sp;
+	r->g = g;
+	r->goid = error ? 0 : goid;
+	r->stack_hi = hi;
+	r->flags = error ? REC_NO_G : 0;
 }
 
 #endif

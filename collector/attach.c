@@ -97,6 +97,15 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 		cookies[0] = 0;
 		return keeps_goids(c, p->plan);
 	}
+	if (variant == PROGRAM_UNWOUND) {
+		for (uint32_t i = 0; i < PLAN_UNWINDS && !first && count_unwinds(c, p->plan); i++) {
+			if (!p->plan->binary.unwinds[i].file_off)
+				continue;
+			offsets[n] = p->plan->binary.unwinds[i].file_off;
+			cookies[n++] = c->n_sites + p->binary_id * PLAN_UNWINDS + i;
+		}
+		return n;
+	}
 	for (uint32_t i = 0; i < p->plan->n_sites; i++) {
 		if ((int)site_variant(c, &p->plan->sites[i]) != variant || is_whole_function(p->plan, i) != first)
 			continue;
@@ -182,7 +191,7 @@ static struct err *attach_perf(struct collector *c, int variant, const char *pat
 
 static struct err *attach_plan(struct collector *c, const struct collector_plan *p)
 {
-	size_t max = p->plan->n_sites ? p->plan->n_sites : 1;
+	size_t max = p->plan->n_sites > PLAN_UNWINDS ? p->plan->n_sites : PLAN_UNWINDS;
 	uint64_t *offsets _cleanup_free_ = calloc(max, sizeof(*offsets));
 	uint64_t *cookies _cleanup_free_ = calloc(max, sizeof(*cookies));
 	char path[64];
@@ -216,7 +225,7 @@ static size_t perf_events(const struct collector *c)
 	if (!c->loader || c->attach != ATTACH_PERF)
 		return 0;
 	for (uint32_t i = 0; i < c->n_plans; i++)
-		n += keeps_goids(c, c->plans[i].plan);
+		n += keeps_goids(c, c->plans[i].plan) + count_unwinds(c, c->plans[i].plan);
 	return n;
 }
 

@@ -101,8 +101,9 @@ struct collector_function_summary {
 
 struct collector_summary {
 	double duration_s;
-	uint64_t lost;                           /* calls_lost + returns_lost + misses */
-	uint64_t misses;                         /* hits for which the kernel did not run the program */
+	uint64_t lost; /* calls_lost + returns_lost + misses */
+	uint64_t
+		misses; /* hits for which the kernel did not run the program, or had no room to tell of the end of a goroutine's calls */
 	bool reconciled;                         /* the accounting holds for every function and in total */
 	struct collector_function_summary total; /* name NULL */
 	uint32_t n_functions;

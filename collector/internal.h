@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the collector share. Who writes what:
- *   collector.c  the object, its threads, waiting, stopping       load.c    maps, loading, reading maps
+ *   collector.c  the object, its threads, waiting, stopping       load.c    making maps, loading; maps.c: reading maps
  *   ring.c       kernel buffers → queue                           attach.c  links
  *   queue.c      bytes from the drain thread to the writer        process.c processes seen, their start and end
  *   pairing.c    open calls                                       summary.c accounting
@@ -109,7 +109,7 @@ struct collector {
 	uint32_t n_own_plans;
 };
 
-/* ---- load.c, attach.c ------------------------------------------------------------------------------------ */
+/* ---- load.c, maps.c, attach.c ----------------------------------------------------------------------------  */
 
 /* Also there: collector_cflags, collector_load, collector_load_report, collector_attach (collector.h). */
 struct err *collector_unchanged(const struct collector_plan *p); /* ERR_CHANGED if the file is not what was planned */
@@ -125,7 +125,8 @@ void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *s
 /* Errors inside the programs: an array to be freed by the caller, file being a string constant. */
 struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **counts_ret, uint32_t *n_ret);
 
-uint64_t maps_read_misses(struct collector *c);                    /* of all programs and links so far */
+/* Hits of all programs so far that the kernel did not run them for, and of goroutine_unwound those for which there was no room. */
+uint64_t maps_read_misses(struct collector *c);
 uint64_t maps_calls(struct collector *c);                          /* control.calls */
 bool maps_allow_pid(struct collector *c, uint32_t pid);            /* into `pids`; false with errno */
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd); /* perf output: events[cpu] = fd; false with errno */

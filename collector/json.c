@@ -508,7 +508,7 @@ static void put_function(struct jout *j, const struct plan *plan, const struct p
 	put_variables(j, plan, "params", func->first_param, func->n_params);
 	put_variables(j, plan, "results", func->first_result, func->n_results);
 	jout_key_lit(j, "returns");
-	jout_bool(j, func->n_sites > 1); /* are they traced? */
+	jout_bool(j, plan_ends_are_told(plan, func));
 	jout_key_lit(j, "warnings");
 	jout_array_begin(j);
 	for (uint32_t i = 0; i < func->n_warnings; i++)

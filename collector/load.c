@@ -36,9 +36,9 @@
 #define CALLERS_MAX 65536     /* distinct ways to a function */
 
 static const char *const variant_names[PROGRAM_VARIANTS] = {
-	[PROGRAM_REGS] = "call_regs", [PROGRAM_FEW] = "call_few",          [PROGRAM_MANY] = "call_many",
-	[PROGRAM_DEEP] = "call_deep", [PROGRAM_GOEXIT] = "goroutine_exit", [PROGRAM_COUNT] = "count_hit",
-	[PROGRAM_HIST] = "hist_hit",  [PROGRAM_STACK] = "stack_hit",
+	[PROGRAM_REGS] = "call_regs",  [PROGRAM_FEW] = "call_few",          [PROGRAM_MANY] = "call_many",
+	[PROGRAM_DEEP] = "call_deep",  [PROGRAM_GOEXIT] = "goroutine_exit", [PROGRAM_UNWOUND] = "goroutine_unwound",
+	[PROGRAM_COUNT] = "count_hit", [PROGRAM_HIST] = "hist_hit",         [PROGRAM_STACK] = "stack_hit",
 };
 
 long bpf_call(int cmd, void *attr, size_t size)
@@ -119,6 +119,15 @@ static uint32_t stack_class(uint32_t frames)
 	return frames <= 8 ? 8 : frames <= 32 ? 32 : STACK_FRAMES;
 }
 
+uint32_t count_unwinds(const struct collector *c, const struct plan *plan)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < PLAN_UNWINDS && c->options.mode == MODE_TRACE; i++)
+		n += plan->binary.unwinds[i].file_off != 0;
+	return n;
+}
+
 static void measure(struct collector *c, struct loader *l)
 {
 	uint32_t stack =
@@ -147,6 +156,7 @@ static void measure(struct collector *c, struct loader *l)
 		const struct plan *plan = c->plans[i].plan;
 
 		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c, plan);
+		l->programs[PROGRAM_UNWOUND].n_sites += count_unwinds(c, plan);
 		for (size_t k = 0; k < plan->n_lists && l->programs[PROGRAM_DEEP].n_sites; k++) {
 			const struct plan_list *list = &plan->lists[k];
 
@@ -239,14 +249,15 @@ const char *collector_cflags(struct collector *c)
 				 l->perform_ret ? " -DPERFORM_RET" : "");
 			return l->cflags;
 		}
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s",
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s",
 			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
 			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
 			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
 			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY",
-			 l->programs[PROGRAM_DEEP].n_sites ? "" : " -DWITHOUT_DEEP");
+			 l->programs[PROGRAM_DEEP].n_sites ? "" : " -DWITHOUT_DEEP",
+			 l->programs[PROGRAM_UNWOUND].n_sites ? "" : " -DWITHOUT_UNWOUND");
 		if (l->stack_max)
 			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
 				 " -DSTACK_MAX=%u", l->stack_max);
@@ -291,12 +302,13 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		record += DEEP_STATE;
 	err = make_map(&m->control, BPF_MAP_TYPE_ARRAY, "control", 4, sizeof(struct control), 1);
 	if (!err)
-		err = make_map(&m->sites, BPF_MAP_TYPE_ARRAY, "sites", 4, sizeof(struct site), c->n_sites);
+		err = make_map(&m->sites, BPF_MAP_TYPE_ARRAY, "sites", 4, sizeof(struct site),
+			       c->n_sites + c->n_plans * PLAN_UNWINDS);
 	if (!err)
 		err = make_map(&m->steps, BPF_MAP_TYPE_ARRAY, "steps", 4, list, n_lists);
 	if (!err)
 		err = make_map(&m->counters, BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct fn_counters),
-			       c->n_fids);
+			       c->n_fids + 1); /* the last: of goroutine_unwound */
 	if (!err)
 		err = make_map(&m->pids, BPF_MAP_TYPE_HASH, "pids", 4, 4, PIDS_MAX);
 	if (!err)
@@ -414,6 +426,29 @@ static struct err *fill_sites(struct collector *c, struct loader *l, struct flat
 	return err ? err : map_put(c->maps.control, "control", 0, &l->control);
 }
 
+static struct err *fill_unwinds(struct collector *c, struct loader *l)
+{
+	struct err *err = NULL;
+
+	for (uint32_t i = 0; i < c->n_plans * PLAN_UNWINDS && !err; i++) {
+		const struct plan_binary *bin = &c->plans[i / PLAN_UNWINDS].plan->binary;
+		const struct plan_unwind *u = &bin->unwinds[i % PLAN_UNWINDS];
+		bool has_g = bin->has_g && (u->g_source != G_TLS || (bin->tls_offset && l->control.fsbase_off));
+		struct site site = { .addr = u->addr,
+				     .fid = c->n_fids,
+				     .kind = SITE_RECOVERY + i % PLAN_UNWINDS,
+				     .flags = SITE_READ_STACK_HI,
+				     .g_source = u->g_source,
+				     .goid_off = has_g ? bin->goid_off : 0,
+				     .m_off = bin->m_off,
+				     .curg_off = bin->curg_off,
+				     .tls_offset = bin->tls_offset };
+
+		err = map_put(c->maps.sites, "sites", c->n_sites + i, &site);
+	}
+	return err;
+}
+
 static struct err *fill_maps(struct collector *c, struct loader *l)
 {
 	struct flat flat = { 0 };
@@ -421,6 +456,8 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 
 	if (!err)
 		err = fill_sites(c, l, &flat);
+	if (!err)
+		err = fill_unwinds(c, l);
 	flat_deinit(&flat);
 	return err;
 }
@@ -679,6 +716,9 @@ static bool needs_tls(const struct collector *c)
 	for (uint32_t i = 0; i < c->n_sites; i++)
 		if (c->site_refs[i].site->g_source == G_TLS)
 			return true;
+	for (uint32_t i = 0; i < c->n_plans * PLAN_UNWINDS; i++)
+		if (c->plans[i / PLAN_UNWINDS].plan->binary.unwinds[i % PLAN_UNWINDS].g_source == G_TLS)
+			return true;
 	return false;
 }
 
@@ -742,120 +782,4 @@ void collector_loader_destroy(struct collector *c)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
-}
-
-/* ---- reading and writing maps while they are in use ------------------------------------------------------------ */
-
-void maps_set_enabled(struct collector *c, bool enabled)
-{
-	uint32_t zero = 0;
-
-	if (c->maps.control < 0 || !c->loader)
-		return;
-	struct control now = c->loader->control;
-	/* these are the kernel's: keep what it has counted */
-	struct control seen;
-	if (!bpf_lookup_elem(c->maps.control, &zero, &seen)) {
-		now.calls = seen.calls;
-		now.exits = seen.exits;
-		now.seen = seen.seen;
-		now.rate_since = seen.rate_since;
-		now.rate_calls = seen.rate_calls;
-	}
-	now.enabled = enabled;
-	bpf_update_elem(c->maps.control, &zero, &now, BPF_ANY);
-}
-
-void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *sum)
-{
-	memset(sum, 0, sizeof(*sum));
-	if (c->replayed) {
-		*sum = c->replayed[fid];
-		return;
-	}
-	struct fn_counters *v _cleanup_free_ = calloc(c->ncpu, sizeof(*v));
-	if (!v || c->maps.counters < 0 || bpf_lookup_elem(c->maps.counters, &fid, v))
-		return;
-	for (uint32_t cpu = 0; cpu < c->ncpu; cpu++)
-		for (size_t i = 0; i < sizeof(*v) / sizeof(__u64); i++)
-			((__u64 *)sum)[i] += ((__u64 *)&v[cpu])[i];
-}
-
-static const char *file_name(uint16_t file)
-{
-	switch (file) {
-	case BPF_FILE_CALL:
-		return "call.bpf.c";
-	case BPF_FILE_LOCATION:
-		return "location.h";
-	case BPF_FILE_GOROUTINE:
-		return "goroutine.h";
-	case BPF_FILE_AGGREGATE:
-		return "aggregate.bpf.c";
-	case BPF_FILE_DEEP:
-		return "deep.h";
-	}
-	return "other";
-}
-
-struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **counts_ret, uint32_t *n_ret)
-{
-	struct telemetry_count *v = calloc(TELEMETRY_MAX, sizeof(*v));
-	struct telemetry_key key, next;
-	uint32_t n = 0;
-
-	if (!v)
-		return &err_nomem;
-	for (int more = c->maps.telemetry >= 0 ? bpf_get_first_key(c->maps.telemetry, &next, sizeof(next)) : -1;
-	     !more && n < TELEMETRY_MAX; more = bpf_get_next_key(c->maps.telemetry, &key, &next)) {
-		uint64_t count;
-		if (!bpf_lookup_elem(c->maps.telemetry, &next, &count))
-			v[n++] = (struct telemetry_count){
-				.file = file_name(next.file), .line = next.line, .error = next.error, .count = count
-			};
-		key = next;
-	}
-	*counts_ret = v;
-	*n_ret = n;
-	return NULL;
-}
-
-uint64_t maps_read_misses(struct collector *c)
-{
-	uint64_t misses = c->replayed_misses;
-
-	for (int i = 0; c->loader && i < PROGRAM_VARIANTS; i++) {
-		/* struct bpf_prog_info ends, from Linux 5.12 on, with what is read here; an older kernel leaves it 0 */
-		struct {
-			struct bpf_prog_info info;
-		} known = {};
-		uint32_t size = sizeof(known.info);
-		if (c->loader->programs[i].fd >= 0 && !bpf_obj_get_info(c->loader->programs[i].fd, &known.info, &size))
-			misses += known.info.recursion_misses;
-	}
-	return misses;
-}
-
-uint64_t maps_calls(struct collector *c)
-{
-	struct control seen;
-	uint32_t zero = 0;
-
-	return c->maps.control < 0 || bpf_lookup_elem(c->maps.control, &zero, &seen) ? 0 : seen.calls;
-}
-
-bool maps_allow_pid(struct collector *c, uint32_t pid)
-{
-	uint32_t one = 1;
-
-	if (c->maps.pids < 0 || bpf_update_elem(c->maps.pids, &pid, &one, BPF_ANY))
-		return false;
-	c->loader->n_pids++;
-	c->loader->only_pid = pid;
-	return true;
-}
-
-bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd)
-{
-	return c->maps.events >= 0 && !bpf_update_elem(c->maps.events, &cpu, &fd, BPF_ANY);
 }

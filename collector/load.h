@@ -2,7 +2,7 @@
 /* What the compiler's child process hands over, and what loading keeps of it.
  *
  * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, call_deep, call_deep_short, goroutine_exit, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * call_few, call_many, call_deep, call_deep_short, goroutine_exit, goroutine_unwound, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
  * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
@@ -15,6 +15,7 @@ enum program_variant {
 	PROGRAM_MANY,
 	PROGRAM_DEEP,
 	PROGRAM_GOEXIT,
+	PROGRAM_UNWOUND,
 	PROGRAM_COUNT,
 	PROGRAM_HIST,
 	PROGRAM_STACK,
@@ -50,6 +51,10 @@ struct loader {
 };
 
 bool keeps_goids(const struct collector *c, const struct plan *plan);
+
+/* Of the places of one plan where calls end that do not return, how many are to be probed. The i-th of the plan p is site
+ * c->n_sites + p * PLAN_UNWINDS + i. */
+uint32_t count_unwinds(const struct collector *c, const struct plan *plan);
 
 /* Which program a site needs. */
 enum program_variant site_variant(const struct collector *c, const struct plan_site *site);

@@ -177,14 +177,14 @@ static uint32_t take_call(struct pairing *p, const struct goroutine *gr, uint64_
 	return index;
 }
 
-/* Another goroutine runs on this g: the one that its open calls belong to has ended. On the system stack the id is that of the
- * goroutine that the thread happens to run for, and says nothing. */
+/* Another goroutine runs on this g: the one that its open calls belong to has ended, and how was not seen. On the system stack the id is
+ * that of the goroutine that the thread happens to run for, and says nothing. */
 static void check_goid(struct pairing *p, struct goroutine *gr, const struct open_call *at)
 {
 	if (!at->goid_known || at->flags)
 		return;
 	if (gr->goid_known && gr->goid != at->goid)
-		close_goroutine(p, gr, "goexit", at->ts);
+		close_goroutine(p, gr, "unknown", at->ts);
 	gr->goid = at->goid;
 	gr->goid_known = true;
 }
@@ -238,6 +238,17 @@ bool pairing_leave(struct pairing *p, uint64_t g, const struct open_call *at, st
 	gr->top = ret->below;
 	put_back(p, index);
 	return true;
+}
+
+void pairing_unwind(struct pairing *p, uint64_t g, const struct open_call *at, const char *how)
+{
+	struct goroutine *gr = find_goroutine(p, at->pid, g, false, at->ts);
+
+	if (!gr)
+		return;
+	check_goid(p, gr, at);
+	while (gr->top != NO_CALL && p->calls[gr->top].depth > at->depth)
+		close_top(p, gr, how, at->ts);
 }
 
 void pairing_close_process(struct pairing *p, uint32_t pid, const char *how, uint64_t now)

@@ -23,7 +23,7 @@ struct open_call {
 	bool goid_known;
 };
 
-/* Told of each call that ended without a return that we saw. how: "unknown", "goexit", "exit", "detached". */
+/* Told of each call that ended without a return that we saw. how: "unknown", "panic", "goexit", "exit", "detached". */
 typedef void (*unwound_fn)(void *arg, const struct open_call *call, const char *how, uint64_t now);
 
 struct pairing;
@@ -37,6 +37,9 @@ bool pairing_enter(struct pairing *p, uint64_t g, const struct open_call *call, 
 
 /* A return: the call that it ends, taken out. False where there is none. `at`: pid, goid, depth, fid, ts of the return. */
 bool pairing_leave(struct pairing *p, uint64_t g, const struct open_call *at, struct open_call *ret);
+
+/* The calls of a goroutine that are deeper than at->depth end so (`at` as above, without fid). */
+void pairing_unwind(struct pairing *p, uint64_t g, const struct open_call *at, const char *how);
 
 void pairing_close_process(struct pairing *p, uint32_t pid, const char *how, uint64_t now);
 void pairing_close_all(struct pairing *p, const char *how, uint64_t now);

@@ -27,6 +27,12 @@ void count_sent(struct collector *c, uint64_t *sent_ret, uint64_t *lost_ret)
 		sent += n.entry_hits - n.duplicates - n.filtered - n.sampled - n.limited - n.calls_lost;
 		sent += n.return_hits - n.filtered_returns - n.limited_returns - n.returns_lost;
 	}
+	if (c->options.mode == MODE_TRACE) {
+		struct fn_counters unwinds;
+
+		maps_read_counters(c, c->n_fids, &unwinds);
+		sent += unwinds.entry_hits - unwinds.calls_lost;
+	}
 	*sent_ret = sent;
 	/* The program counts a perf_submit that fails; where the kernel does not tell it (before 4.20), the records of loss do. */
 	*lost_ret = perf_lost > lost ? perf_lost : lost;

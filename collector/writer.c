@@ -12,6 +12,9 @@
 #define FLUSH_BYTES (64u << 10) /* what a pipe holds */
 #define IDLE_MS 50
 
+/* Without g a thread stands for it: no user address has the top bit. */
+#define THREAD_G(tid) (UINT64_C(1) << 63 | (tid))
+
 /* Processes seen by binary: for `process` lines and to notice that one has started another image. */
 #define SEEN_MAX 4096u /* a power of two; when it is full the ones seen longest ago are told of again */
 
@@ -28,7 +31,7 @@ struct writer {
 	struct jout out;
 	struct pairing *pairing;
 	struct fn_written *written; /* n_fids */
-	bool *has_returns;          /* n_fids: calls are kept open */
+	bool *ends_told;            /* n_fids: calls are kept open */
 	uint64_t calls;             /* calls written so far: the number of the last one */
 	bool stop;
 	bool closed, failed; /* nothing can be written any more */
@@ -196,7 +199,7 @@ static void handle_call(struct writer *w, const struct site_ref *ref, struct eve
 		return;
 	}
 	e->call = call.call = w->calls + 1;
-	if (w->has_returns[e->fid] && !pairing_enter(w->pairing, g, &call, w->c->functions[e->fid]->can_duplicate)) {
+	if (w->ends_told[e->fid] && !pairing_enter(w->pairing, g, &call, w->c->functions[e->fid]->can_duplicate)) {
 		n->duplicates++;
 		return;
 	}
@@ -233,6 +236,26 @@ static void handle_return(struct writer *w, const struct site_ref *ref, struct e
 	w->ops->ret(&w->format, e, e->ts > call.ts ? e->ts - call.ts : 0, ref, &w->view);
 }
 
+/* Calls of a goroutine end that do not return (record.h, SITE_RECOVERY …). */
+static void handle_unwind(struct writer *w, const struct record *r, enum site_kind kind)
+{
+	struct open_call at = {
+		.ts = r->ts,
+		.goid = r->goid,
+		.pid = r->pid,
+		.tid = r->tid,
+		.goid_known = r->goid && !(r->flags & (REC_NO_G | REC_NO_CURG)),
+	};
+
+	if (kind == SITE_RECOVERY) {
+		if (!r->sp || r->sp > r->stack_hi)
+			return; /* where it goes on could not be read: what its next calls and returns show to be over is closed then */
+		at.depth = r->stack_hi - r->sp;
+	}
+	pairing_unwind(w->pairing, r->g ? r->g : THREAD_G(r->tid), &at, kind == SITE_GOEXIT ? "goexit" : "panic");
+	atomic_store_explicit(&w->c->open_calls, pairing_open(w->pairing), memory_order_relaxed);
+}
+
 static void handle_record(struct writer *w, const void *data, size_t size)
 {
 	struct collector *c = w->c;
@@ -242,11 +265,16 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 	struct open_call at;
 	uint64_t g;
 
-	if (!record_view_init(&w->view, data, size) || w->view.head->site >= c->n_sites) {
+	if (!record_view_init(&w->view, data, size) ||
+	    w->view.head->site >= (uint64_t)c->n_sites + c->n_plans * PLAN_UNWINDS) {
 		atomic_fetch_add(&c->malformed, 1);
 		return;
 	}
 	r = w->view.head;
+	if (r->site >= c->n_sites) {
+		handle_unwind(w, r, SITE_RECOVERY + (r->site - c->n_sites) % PLAN_UNWINDS);
+		return;
+	}
 	ref = &c->site_refs[r->site];
 	see_process(w, r->pid, ref->plan->binary_id, r->ip - ref->site->addr, r->ts);
 	e = (struct event){
@@ -271,8 +299,7 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 		.flags = r->flags & (REC_SYSTEM_STACK | REC_NO_G | REC_NO_CURG),
 		.goid_known = e.goid_known,
 	};
-	/* Without g a thread stands for it: no user address has the top bit. */
-	g = r->g ? r->g : (UINT64_C(1) << 63 | r->tid);
+	g = r->g ? r->g : THREAD_G(r->tid);
 	if (ref->site->kind == SITE_ENTRY) {
 		handle_call(w, ref, &e, g, &at);
 		atomic_store_explicit(&c->handled_calls,
@@ -393,8 +420,8 @@ struct err *writer_create(struct collector *c, struct writer **ret)
 	w->ops = formats[c->options.format];
 	jout_init(&w->out, -1);
 	w->written = calloc((size_t)c->n_fids + 1, sizeof(*w->written));
-	w->has_returns = calloc((size_t)c->n_fids + 1, sizeof(*w->has_returns));
-	err = w->written && w->has_returns ? NULL : &err_nomem;
+	w->ends_told = calloc((size_t)c->n_fids + 1, sizeof(*w->ends_told));
+	err = w->written && w->ends_told ? NULL : &err_nomem;
 	if (!err)
 		err = pairing_create(on_unwound, w, &w->pairing);
 	if (!err)
@@ -405,9 +432,8 @@ struct err *writer_create(struct collector *c, struct writer **ret)
 		writer_destroy(w);
 		return err;
 	}
-	for (uint32_t i = 0; i < c->n_sites; i++)
-		if (c->site_refs[i].site->kind == SITE_RETURN)
-			w->has_returns[c->site_refs[i].fid] = true;
+	for (uint32_t i = 0; i < c->n_fids; i++)
+		w->ends_told[i] = plan_ends_are_told(c->plans[c->function_plan[i]].plan, c->functions[i]);
 	*ret = w;
 	return NULL;
 }
@@ -420,6 +446,6 @@ void writer_destroy(struct writer *w)
 	jout_deinit(&w->out);
 	pairing_destroy(w->pairing);
 	free(w->written);
-	free(w->has_returns);
+	free(w->ends_told);
 	free(w);
 }

@@ -95,7 +95,7 @@ struct plan_binary {
     struct file_id id;
     int32_t go_minor;
     uint8_t pie, has_dwarf, has_g;
-    uint32_t g_why, dwarf_why, debug_file;
+    uint32_t g_why, dwarf_why, debug_file, unwinds_why;
     struct file_id debug_id;
     ...;
 };

@@ -337,6 +337,11 @@ class Plan:
         return self._string(self.pointer.binary.g_why)
 
     @property
+    def ends_unknown(self) -> str:
+        """Why it cannot be told of some calls that do not return how they end; "" where it can of all."""
+        return self._string(self.pointer.binary.unwinds_why)
+
+    @property
     def file_id(self) -> tuple[int, int, int, int, int]:
         i = self.pointer.binary.id
         return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns

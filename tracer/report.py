@@ -60,6 +60,8 @@ class Messages:
             return
         if plan.goroutines_unknown:
             self.warning(f"goroutines are not shown: {printable(plan.goroutines_unknown)}")
+        if plan.ends_unknown:
+            self.warning(f"some calls that do not return end as unknown: {printable(plan.ends_unknown)}")
         lines = list(plan_warnings(plan))
         shown = lines if self.verbose else lines[:WARNINGS_MAX]
         for line in shown:

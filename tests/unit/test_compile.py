@@ -88,7 +88,7 @@ def test_assemble_is_bounded(tmp_path: Path) -> None:
 def test_the_call_program_is_whole() -> None:
     text = assemble("call.bpf.c")
     assert '#include "' not in text
-    assert text.count("\nint ") == 6
+    assert text.count("\nint ") == 7
 
 
 # ---- the blob -------------------------------------------------------------------------------------------------
@@ -162,6 +162,10 @@ def unpack(blob: bytes) -> dict[str, tuple[bytes, list[tuple[int, str]]]]:
     return programs
 
 
+ENDS = {"goroutine_exit", "goroutine_unwound"}
+FEWEST = ["-DWITHOUT_FEW", "-DWITHOUT_MANY", "-DWITHOUT_DEEP"]
+
+
 @pytest.mark.usefixtures("bcc")
 def test_compile() -> None:
     programs = unpack(Compiler().compile(SMALL, ["-DVALUE=23"]))
@@ -177,7 +181,7 @@ def test_compile() -> None:
 @pytest.mark.parametrize("flags", [[], ["-DUSE_PERF"], ["-DLOG_LEVEL=2"], ["-DDATA_MAX=4096", "-DSTEPS_LIST=128"]])
 def test_compile_the_call_program(flags: list[str]) -> None:
     programs = unpack(Compiler().compile(assemble("call.bpf.c"), flags))
-    assert set(programs) == {"call_regs", "call_few", "call_many", "call_deep", "call_deep_short", "goroutine_exit"}
+    assert set(programs) == {"call_regs", "call_few", "call_many", "call_deep", "call_deep_short", *ENDS}
     names = {name for _, refs in programs.values() for _, name in refs}
     expected = {"control", "sites", "steps", "counters", "pids", "goids", "nothing", "telemetry", "events"}
     expected |= {"flat", "dispatch"}
@@ -186,7 +190,9 @@ def test_compile_the_call_program(flags: list[str]) -> None:
 
 @pytest.mark.usefixtures("bcc")
 def test_variants_are_left_out() -> None:
-    programs = unpack(Compiler().compile(assemble("call.bpf.c"), ["-DWITHOUT_FEW", "-DWITHOUT_MANY", "-DWITHOUT_DEEP"]))
+    programs = unpack(Compiler().compile(assemble("call.bpf.c"), FEWEST))
+    assert set(programs) == {"call_regs", *ENDS}
+    programs = unpack(Compiler().compile(assemble("call.bpf.c"), [*FEWEST, "-DWITHOUT_UNWOUND"]))
     assert set(programs) == {"call_regs", "goroutine_exit"}
 
 

@@ -94,7 +94,84 @@ def test_another_goroutine_on_the_same_g(pairs: Script) -> None:
     pairs.begin()
     call(pairs, 0, 0x100)
     call(pairs, 2, 0x180, goid=19)
-    assert told(pairs) == ["f1(", "f1 goexit", "g2("]
+    assert told(pairs) == ["f1(", "f1 unknown", "g2("]
+
+
+RECOVERY, FATAL_PANIC, GOEXIT = range(3)  # as sites behind those of the plan
+
+
+def unwind(script: Script, kind: int, depth: int = 0x100, **other: Any) -> None:
+    script.record(script.sites + kind, depth=depth, **other)
+
+
+def test_a_panic_is_recovered(pairs: Script) -> None:
+    """What is deeper than the function that recovers ends at that moment; the function itself returns."""
+    pairs.begin()
+    call(pairs, 2, 0x80)
+    call(pairs, 0, 0x100)
+    call(pairs, 2, 0x140)
+    call(pairs, 0, 0x180)
+    call(pairs, 0, 0x180, g=G + 512, goid=19)
+    call(pairs, 0, 0x180, pid=9)
+    unwind(pairs, RECOVERY, 0x138)  # its frame reaches down to here
+    call(pairs, 1, 0x100)
+    call(pairs, 3, 0x80)
+    call(pairs, 1, 0x180, g=G + 512, goid=19)
+    call(pairs, 1, 0x180, pid=9)
+    ends = ["f4 panic", "g3 panic", "f2)", "g1)", "f5)", "f6)"]
+    assert told(pairs) == ["g1(", "f2(", "g3(", "f4(", "f5(", "f6(", *ends]
+
+
+def test_the_moment_of_an_unwinding_is_its_own(pairs: Script) -> None:
+    pairs.begin()
+    call(pairs, 0, 0x100, ts=1000)
+    unwind(pairs, RECOVERY, 0x80, ts=2000)
+    call(pairs, 2, 0x100, ts=3000)
+    assert [json.loads(line)["ts"] for line in pairs.run()] == [1000, 2000, 3000]
+
+
+@pytest.mark.parametrize(("kind", "how"), [(FATAL_PANIC, "panic"), (GOEXIT, "goexit")])
+def test_a_goroutine_ends(kind: int, how: str, pairs: Script) -> None:
+    pairs.begin()
+    call(pairs, 0, 0x100)
+    call(pairs, 2, 0x140)
+    call(pairs, 0, 0x100, g=G + 512, goid=19)
+    unwind(pairs, kind, 0x400)
+    pairs.lines += ["exit 7", "stop"]
+    assert told(pairs)[:6] == ["f1(", "g2(", "f3(", f"g2 {how}", f"f1 {how}", "f3 exit"]
+
+
+@pytest.mark.parametrize(("depth", "hi"), [(0, 0), (-0x100, 0x1000), (0xC000101000, 0xC000101000)])
+def test_a_recovery_that_could_not_be_read(depth: int, hi: int, pairs: Script) -> None:
+    """It closes nothing by guess; what comes then shows what is over."""
+    pairs.begin()
+    call(pairs, 0, 0x100)
+    call(pairs, 2, 0x140)
+    unwind(pairs, RECOVERY, depth, hi=hi)
+    call(pairs, 1, 0x100)
+    assert told(pairs) == ["f1(", "g2(", "g2 unknown", "f1)"]
+
+
+def test_unwinding_of_what_is_not_known(pairs: Script) -> None:
+    pairs.begin()
+    for kind in (RECOVERY, FATAL_PANIC, GOEXIT):
+        unwind(pairs, kind, 0x80)
+    call(pairs, 0, 0x100)
+    unwind(pairs, FATAL_PANIC, goid=19)  # the goroutine that called is gone
+    unwind(pairs, FATAL_PANIC + 2)  # no such site
+    assert told(pairs) == ["f1(", "f1 unknown"]
+
+
+def test_a_call_after_a_panic_is_no_duplicate(pairs: Script) -> None:
+    pairs.begin()
+    for _ in range(3):
+        call(pairs, 4, 0x100)
+        call(pairs, 4, 0x100)
+        unwind(pairs, RECOVERY, 0xC0)
+    call(pairs, 4, 0x100)
+    call(pairs, 5, 0x100)
+    calls = [f"loop{n}{end}" for n in (1, 2, 3) for end in ("(", " panic")]
+    assert told(pairs) == [*calls, "loop4(", "loop4)"]
 
 
 def test_the_id_on_the_system_stack_says_nothing(pairs: Script) -> None:

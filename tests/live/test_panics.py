@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that do not return, against what the program (programs/panics) says: how each ends, and when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tracing import JSON, Tracer, check_accounting, of_type, parse
+
+PROGRAM = Path(__file__).resolve().parent / "programs" / "panics"
+FUNCTIONS = (
+    "throws passes onlyPanics derefs indexes divides asserts stores turns guards recovers recoversLate deferred cleans "
+    "panicsAgain againCaught replaces replaced nests climbs repeats deep uses grows quits quitsBelow quitsAtEnd "
+    "quitsInPanic panicsInQuit panicsPastQuit throwsInQuit forever exits exitsInPanic speaks fails waits"
+).split()
+ENDS = ["exit", "return", "forever", "exit-in-panic", "panic", "panic-elsewhere", "deadlock", "goexit"]
+# How the tracer's line ends where the process does.
+LAST = {"panic": "exit status 2", "panic-elsewhere": "exit status 2", "deadlock": "exit status 2"}
+
+
+@dataclass
+class Call:
+    """One call, as the program or the tracer has it. end: its first result (None: it has none), or how it ended."""
+
+    function: str
+    argument: int
+    end: object | None = "open"
+
+
+def said(log: str) -> dict[int, list[Call]]:
+    """The calls of each goroutine, in their order, with their ends."""
+    calls: dict[int, list[Call]] = defaultdict(list)
+    stacks: dict[int, list[Call]] = defaultdict(list)
+    gone: dict[int, str] = {}
+    dies = ""
+
+    def unwind(stack: list[Call], function: str, argument: int | None, how: str) -> None:
+        """Those deeper than the innermost of that name."""
+        while stack[-1].function != function or argument not in (None, stack[-1].argument):
+            stack.pop().end = how
+
+    for line in log.splitlines():
+        verb, *words = line.split()
+        if verb == "dies":
+            dies = " ".join(words)
+        elif verb == "gone":
+            gone[int(words[0])] = words[1]
+        elif verb == "call":
+            call = Call(words[1], int(words[2]))
+            calls[int(words[0])].append(call)
+            stacks[int(words[0])].append(call)
+        elif verb == "back":
+            stack = stacks[int(words[0])]
+            unwind(stack, words[1], int(words[2]), "panic")
+            stack.pop().end = int(words[3])
+        else:
+            assert verb == "over", line
+            stack = stacks[int(words[0])]
+            unwind(stack, words[1], None, words[2])
+            stack.pop().end = words[2]
+    for goroutine, stack in stacks.items():
+        for call in stack:
+            call.end = gone.get(goroutine, "panic" if dies == f"panic {goroutine}" else "exit")
+    return calls
+
+
+def seen(events: list[JSON]) -> dict[int, list[Call]]:
+    """The same from the tracer's lines. An end is that of the innermost call that is open: none comes late or early."""
+    calls: dict[int, list[Call]] = defaultdict(list)
+    stacks: dict[int, list[tuple[int, Call]]] = defaultdict(list)
+    for event in events:
+        if event["type"] == "call":
+            first = next(iter(event["args"].values()))
+            call = Call(event["func"].removeprefix("main."), first if isinstance(first, int) else 0)
+            calls[event["goid"]].append(call)
+            stacks[event["goid"]].append((event["call"], call))
+        elif event["type"] == "return":
+            number, call = stacks[event["goid"]].pop()
+            assert number == event["call"], event
+            assert ("unwound" in event) == (event["duration_ns"] is None) == ("results" not in event), event
+            call.end = event["unwound"] if "unwound" in event else next(iter(event["results"].values()), None)
+    assert not any(stacks.values()), stacks
+    return calls
+
+
+# Without a result, or with one that is no number of the log's; the argument is a pointer.
+NO_RESULT, POINTER = {"turns"}, {"turns", "derefs"}
+
+
+def check(log: str, events: list[JSON]) -> int:
+    says, saw = said(log), seen(events)
+    assert set(saw) <= set(says)
+    for goroutine, calls in says.items():
+        for call in calls:
+            call.argument = 0 if call.function in POINTER else call.argument
+            call.end = None if call.function in NO_RESULT and isinstance(call.end, int) else call.end
+        assert saw[goroutine] == calls, f"goroutine {goroutine}"
+    (summary,) = of_type(events, "summary")
+    check_accounting(summary)
+    assert (summary["lost"], summary["totals"]["unpaired"]) == (0, 0)
+    return sum(len(calls) for calls in says.values())
+
+
+def run(
+    tracer: Tracer, program: Path, *arguments: object, functions: Sequence[str] = FUNCTIONS, **env: str
+) -> tuple[str, list[JSON], str]:
+    out = tracer.folder / "events"
+    asked = [word for name in functions for word in ("--func", f"main.{name}")]
+    done = tracer(
+        *("-b", program, *asked, "-f", "jsonl", "-o", out, "--buffer", "16M", "--", program, *arguments), env=env
+    )
+    assert done.status == 0, done.stderr
+    return done.stdout, parse(out.read_text()), done.stderr
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_ends_of_the_process(end: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    log, events, messages = run(tracer, go_program(PROGRAM), "-end", end)
+    assert check(log, events) > 200
+    assert LAST.get(end, "") in messages
+    # what has no RET has an end as well
+    (meta,) = of_type(events, "meta")
+    assert all(f["returns"] for f in meta["functions"])
+
+
+@pytest.mark.parametrize("mode", ["nopt", "pie", "stripped", "race"])
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_builds(version: str, mode: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    program = go_program(PROGRAM, version, mode, cgo=mode == "race")
+    if mode == "stripped":
+        check_without_values(*run(tracer, program, "-end", "panic")[:2])
+    else:
+        log, events, _ = run(tracer, program, "-end", "panic", f"-turns={str(mode != 'race').lower()}")
+        assert check(log, events) > 200
+
+
+def check_without_values(log: str, events: list[JSON]) -> None:
+    """Only how calls end."""
+    ends = {"return": None}
+    for says in (calls := said(log)).values():
+        for call in says:
+            call.argument = 0
+            call.end = ends["return"] if isinstance(call.end, int) else call.end
+    for event in events:
+        if event["type"] == "call":
+            event["args"] = {"none": None}
+    assert seen(events) == calls
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.19", "1.22.12", "1.24", "1.27"])
+def test_versions(version: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    log, events, _ = run(tracer, go_program(PROGRAM, version), "-end", "exit-in-panic")
+    assert check(log, events) > 200
+
+
+@pytest.mark.parametrize("buffer", ["ring", "perf"])
+@pytest.mark.parametrize("attach", ["multi", "perf"])
+def test_many_at_once(attach: str, buffer: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    few = "guards passes throws recovers nests repeats cleans fails speaks waits".split()
+    env = {"TRACER_ATTACH": attach, "TRACER_BUFFER": buffer}
+    program, arguments = go_program(PROGRAM), ("-many", 23, "-turns=false", "-end", "panic")
+    log, events, _ = run(tracer, program, *arguments, functions=few, **env)
+    assert check(log, events) == 23 * (1 + 13 * 3 + 6) + 4
