@@ -510,9 +510,7 @@ def compare(zoo: list[JSON], trace: list[JSON], limits: Limits | None = None, va
             line = Line(tally, limits, want_end, got_end, meta)
             _goroutine(line, want_end, got_end)
             how, told = want_end.get("unwound"), got_end.get("unwound")
-            if how and told in ("unknown", "exit"):  # what ends the call is not probed; the process may be over first
-                line.honest(f"left by {how}, not told", None)
-            elif how != told:
+            if how != told:
                 line.wrong("", got_end.get("unwound"), want_end.get("unwound"), "left in another way")
             elif "results" in want_end and values:
                 line.values("results", want_end["results"], got_end["results"])

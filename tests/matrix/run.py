@@ -29,14 +29,8 @@ A cell: values that are right Â· values not shown, with a remark that says why Â
 SPREAD = ("1.15 default", "1.19 default", "1.21 default", "1.24 PIE", "1.24 default", "1.26 -N -l", "1.26 default")
 
 
-GOEXIT = "left by goexit, not told"
-
-
 def ceiling(reason: str, most: int) -> int:
-    """Go's maps have another order in each run, and so other entries among those shown. Whether the end of a goroutine
-    or of the process is seen first is chance: once a round at most."""
-    if reason == GOEXIT:
-        return 7
+    """Go's maps have another order in each run, and so other entries among those shown."""
     return most * 11 // 10 + 20 if reason.startswith(("partial", "truncated", "depth", "unreadable: not")) else most
 
 
@@ -45,7 +39,7 @@ def expected() -> str:
     known = {}
     for entry in SPREAD:
         tallies = [check(*entry.split(" ", 1)) for _ in range(3)]
-        reasons = sorted({reason for t in tallies for reason in t.honest} | {GOEXIT})
+        reasons = sorted({reason for t in tallies for reason in t.honest})
         known[entry] = {
             "calls": tallies[0].calls,
             "right": min(t.right for t in tallies) * 97 // 100,
