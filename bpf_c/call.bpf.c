@@ -329,9 +329,18 @@ int goroutine_unwound(struct pt_regs *ctx)
 		add(n->calls_lost);
 		return 0;
 	}
-	fill_record(ctx, r, site, index, ctl, id);
-	if (site->kind == SITE_RECOVERY)
-		read_recovered(ctx, site, &r->head);
+	r->head.ts = bpf_ktime_get_ns();
+	r->head.ip = ctx->ip;
+	r->head.pid = pid;
+	r->head.tid = (u32)id;
+	r->head.site = index;
+	r->head.reserved = 0;
+	r->head.used = 0;
+	r->head.cursor = 0;
+#pragma unroll
+	for (int i = 0; i < RECORD_REGS; i++)
+		r->head.regs[i] = 0;
+	read_unwound(ctx, site, ctl, &r->head);
 	error = submit_record(ctx, r);
 	if (error) {
 		add(n->calls_lost);

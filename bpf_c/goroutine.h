@@ -125,29 +125,34 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	r->flags = flags;
 }
 
-/* At the call of runtime.gogo in runtime.recovery, on the system stack: the goroutine that goes on and its stack pointer stand in the gobuf
- * that the call is given. What cannot be read leaves sp 0. */
-static __always_inline void read_recovered(struct pt_regs *ctx, const struct site *site, struct record *r)
+/* The goroutine whose calls end, and the stack pointer that it goes on with. At the call of runtime.gogo in runtime.recovery, on the system
+ * stack, both stand in the gobuf that the call is given. What cannot be read leaves sp 0. */
+static __always_inline void read_unwound(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
+					 struct record *r)
 {
-	u64 buf = 0, sp = 0, g = 0, hi = 0, goid = 0;
-	int error = bpf_probe_read_user(&buf, sizeof(buf), (void *)ctx->sp);
+	u64 buf = 0, sp = ctx->sp, g = 0, hi = 0, goid = 0;
+	int error = 0;
 
-	if (!error)
-		error = bpf_probe_read_user(&sp, sizeof(sp), (void *)(buf + GOBUF_SP));
-	if (!error)
-		error = bpf_probe_read_user(&g, sizeof(g), (void *)(buf + GOBUF_G));
-	if (!error)
-		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
-	if (error) {
-		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
-		sp = 0;
+	if (site->kind == SITE_RECOVERY) {
+		error = bpf_probe_read_user(&buf, sizeof(buf), (void *)sp);
+		if (!error)
+			error = bpf_probe_read_user(&sp, sizeof(sp), (void *)(buf + GOBUF_SP));
+		if (!error)
+			error = bpf_probe_read_user(&g, sizeof(g), (void *)(buf + GOBUF_G));
+	} else {
+		g = find_g(ctx, site, ctl);
 	}
-	error = site->goid_off ? bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off)) : -1;
-	r->sp = sp;
+	if (!error && g)
+		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+	if (!error && g && site->goid_off)
+		error = bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off));
+	if (error)
+		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
+	r->sp = error ? 0 : sp;
 	r->g = g;
-	r->goid = error ? 0 : goid;
+	r->goid = goid;
 	r->stack_hi = hi;
-	r->flags = error ? REC_NO_G : 0;
+	r->flags = goid ? 0 : REC_NO_G;
 }
 
 #endif

@@ -437,11 +437,8 @@ static struct err *fill_unwinds(struct collector *c, struct loader *l)
 		struct site site = { .addr = u->addr,
 				     .fid = c->n_fids,
 				     .kind = SITE_RECOVERY + i % PLAN_UNWINDS,
-				     .flags = SITE_READ_STACK_HI,
 				     .g_source = u->g_source,
 				     .goid_off = has_g ? bin->goid_off : 0,
-				     .m_off = bin->m_off,
-				     .curg_off = bin->curg_off,
 				     .tls_offset = bin->tls_offset };
 
 		err = map_put(c->maps.sites, "sites", c->n_sites + i, &site);

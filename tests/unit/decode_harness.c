@@ -523,7 +523,9 @@ static void cmd_random(void)
 			memcpy(record_bytes + j, &v, 8);
 		}
 		if (random_u64() % 8)
-			r->site = (uint32_t)(random_u64() % (plan.n_sites + PLAN_UNWINDS + 1));
+			r->site = (uint32_t)(random_u64() % (plan.n_sites + 1));
+		if (i % 16 == 15) /* where calls end that do not return, and one past those */
+			r->site = (uint32_t)(plan.n_sites + random_u64() % (PLAN_UNWINDS + 1));
 		if (random_u64() % 8)
 			r->used = (uint32_t)(size - sizeof(*r));
 		if (random_u64() % 2 && r->site < plan.n_sites)
