@@ -40,7 +40,8 @@ func over(name, how string) { fmt.Println("over", goroutine(), name, how) }
 
 func dies(how string) { fmt.Println("dies", how) }
 
-// In a goroutine of its own, which is over when it comes back. how: as it must end.
+// In a goroutine of its own, which is over when this comes back: wholly, not only as far as its own deferred calls can tell. No other
+// may run then. how: as it must end.
 func apart(how string, do func()) {
 	done := make(chan string)
 	go func() {
@@ -56,6 +57,9 @@ func apart(how string, do func()) {
 		returned = true
 	}()
 	<-done
+	for runtime.NumGoroutine() > 1 {
+		runtime.Gosched()
+	}
 }
 
 // Run f under a name.
