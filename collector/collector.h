@@ -102,8 +102,11 @@ struct collector_function_summary {
 struct collector_summary {
 	double duration_s;
 	uint64_t lost; /* calls_lost + returns_lost + misses */
-	uint64_t
-		misses; /* hits for which the kernel did not run the program, or had no room to tell of the end of a goroutine's calls */
+	/* Hits for which the kernel did not run the program, or had no room to tell of the end of a goroutine's calls. */
+	uint64_t misses;
+	/* Values shown short or not at all, and what would show them: cut at the options' bounds, in float registers, for want of room in the
+	 * record, for other reasons. */
+	uint64_t cut_strings, cut_lists, cut_pointers, in_float, record_full, unreadable;
 	bool reconciled;                         /* the accounting holds for every function and in total */
 	struct collector_function_summary total; /* name NULL */
 	uint32_t n_functions;
@@ -129,6 +132,9 @@ struct err *collector_replay(int fd, const struct collector_options *options, st
 
 /* Of one function (fid): calls that went into the sums so far. */
 uint64_t collector_count(struct collector *c, uint32_t fid);
+
+/* Calls of it that the programs let through so far, in any mode. */
+uint64_t collector_calls(struct collector *c, uint32_t fid);
 
 /* MODE_HIST: durations of one function, DURATION_CLASSES of bpf_c/record.h, and what they add up to. */
 struct collector_durations {

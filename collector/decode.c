@@ -19,6 +19,20 @@ static void take_stack(struct record_view *view, const struct chunk_view *v)
 		view->n_chain++;
 }
 
+void count_absent(struct decoder *d, const char *word, const char *why)
+{
+	if (!strcmp(word, "depth"))
+		d->short_of.pointers++;
+	else if (strcmp(word, "unreadable") != 0)
+		return;
+	else if (!strncmp(why, "in xmm", 6))
+		d->short_of.in_float++;
+	else if (!strcmp(why, "record full"))
+		d->short_of.record_full++;
+	else
+		d->short_of.unreadable++;
+}
+
 bool record_view_init(struct record_view *view, const void *data, size_t size)
 {
 	const struct record *r = data;

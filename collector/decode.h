@@ -116,8 +116,17 @@ struct decode_limits {
 	uint32_t string_size, depth, elements;
 };
 
+/* What was shown short or not at all, and an option or another build would show. */
+struct shortfalls {
+	uint64_t strings, lists, pointers; /* cut at the options' bounds */
+	uint64_t in_float;                 /* in a register that a program cannot read */
+	uint64_t record_full;
+	uint64_t unreadable; /* for other reasons */
+};
+
 struct decoder {
 	const struct value_ops *ops;
+	struct shortfalls short_of; /* counted by the formats */
 	struct jout *out;
 	struct jout notes; /* JSON: members of the object `notes`, the last list still open; "" where there are none */
 	struct jout scratch;   /* JSON: a path, as text */
@@ -156,6 +165,9 @@ struct decoder {
 	const char *word; /* why the last read failed */
 	char why[64];
 };
+
+/* A value that is not there: for value_ops.absent and pointer_end. */
+void count_absent(struct decoder *d, const char *word, const char *why);
 
 void decoder_init(struct decoder *d, const struct value_ops *ops, struct jout *out, const struct decode_limits *limits);
 void decoder_deinit(struct decoder *d);

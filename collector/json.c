@@ -98,6 +98,7 @@ static void value_string(struct decoder *d, const uint8_t *s, size_t n, uint64_t
 	bool valid = jout_string_n(d->out, s, n);
 
 	if (n < full) {
+		d->short_of.strings++;
 		remark_begin(d);
 		put_lit(&d->notes, "truncated: ");
 		put_u64(&d->notes, full);
@@ -122,6 +123,7 @@ static void value_masked(struct decoder *d)
 static void value_absent(struct decoder *d, const char *word, const char *why)
 {
 	jout_null(d->out);
+	count_absent(d, word, why);
 	remark(d, word, why);
 }
 
@@ -142,6 +144,7 @@ static void value_struct_end(struct decoder *d)
 
 static void put_partial(struct decoder *d, uint64_t shown, uint64_t total)
 {
+	d->short_of.lists++;
 	remark_begin(d);
 	put_lit(&d->notes, "partial: ");
 	put_u64(&d->notes, shown);
@@ -185,8 +188,10 @@ static void value_pointer_to(struct decoder *d, bool is_struct)
 static void value_pointer_end(struct decoder *d, const char *word, const char *why)
 {
 	jout_object_end(d->out);
-	if (word)
-		remark(d, word, why);
+	if (!word)
+		return;
+	count_absent(d, word, why);
+	remark(d, word, why);
 }
 
 static void value_chan(struct decoder *d, uint64_t addr, uint64_t len, uint64_t cap)

@@ -122,6 +122,13 @@ struct err *summary_make(struct collector *c, uint64_t now)
 		n++;
 	}
 	s->n_functions = n;
+	const struct shortfalls *shown = writer_shortfalls(c->writer);
+	s->cut_strings = shown->strings;
+	s->cut_lists = shown->lists;
+	s->cut_pointers = shown->pointers;
+	s->in_float = shown->in_float;
+	s->record_full = shown->record_full;
+	s->unreadable = shown->unreadable;
 	s->misses = maps_read_misses(c);
 	lost = s->total.calls_lost + s->total.returns_lost;
 	s->lost = (perf_lost > lost ? perf_lost : lost) + s->misses;

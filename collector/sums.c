@@ -15,6 +15,14 @@ uint64_t collector_count(struct collector *c, uint32_t fid)
 	return n.counted;
 }
 
+uint64_t collector_calls(struct collector *c, uint32_t fid)
+{
+	struct fn_counters n;
+
+	maps_read_counters(c, fid, &n);
+	return n.entry_hits - n.duplicates - n.filtered - n.sampled - n.limited - n.calls_lost;
+}
+
 uint64_t duration_class_start(uint32_t class)
 {
 	uint32_t sub = 1u << DURATION_SUB_BITS;

@@ -152,6 +152,7 @@ static void value_string(struct decoder *d, const uint8_t *s, size_t n, uint64_t
 		put_lit(d->out, "…");
 	jout_putc(d->out, '"');
 	if (n < full) {
+		d->short_of.strings++;
 		jout_putc(d->out, '(');
 		put_u64(d->out, full);
 		put_lit(d->out, " bytes)");
@@ -170,6 +171,7 @@ static void value_masked(struct decoder *d)
 
 static void put_absent(struct decoder *d, const char *word, const char *why)
 {
+	count_absent(d, word, why);
 	put_color(d->out, d->color, RED);
 	jout_putc(d->out, '<');
 	if (strcmp(word, "unreadable")) {
@@ -216,6 +218,7 @@ static void value_item(struct decoder *d)
 static void value_list_end(struct decoder *d, uint64_t shown, uint64_t total)
 {
 	if (shown < total) {
+		d->short_of.lists++;
 		put_separator(d->out);
 		put_lit(d->out, "…(");
 		put_u64(d->out, total);
@@ -246,8 +249,12 @@ static void value_pointer_end(struct decoder *d, const char *word, const char *w
 		return;
 	put_hex(d->out, d->pointer);
 	d->pointer = 0;
-	if (!word || !strcmp(word, "depth"))
+	if (!word)
 		return;
+	if (!strcmp(word, "depth")) {
+		count_absent(d, word, why);
+		return;
+	}
 	if (!strcmp(word, "cycle")) {
 		put_lit(d->out, " (cycle)");
 		return;

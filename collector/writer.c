@@ -398,6 +398,11 @@ const struct fn_written *writer_counts(const struct writer *w, uint32_t fid)
 	return &w->written[fid];
 }
 
+const struct shortfalls *writer_shortfalls(const struct writer *w)
+{
+	return &w->format.decoder.short_of;
+}
+
 uint64_t writer_evicted(const struct writer *w)
 {
 	return pairing_evicted(w->pairing);

@@ -34,6 +34,7 @@ void writer_block(struct writer *w, enum block_kind kind, const void *data, size
 void writer_flush(struct writer *w);
 
 const struct fn_written *writer_counts(const struct writer *w, uint32_t fid);
+const struct shortfalls *writer_shortfalls(const struct writer *w);
 uint64_t writer_evicted(const struct writer *w);
 
 #endif

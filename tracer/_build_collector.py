@@ -77,7 +77,7 @@ struct collector_function_summary {
 struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; ...; };
 struct collector_summary {
     double duration_s;
-    uint64_t lost, misses;
+    uint64_t lost, misses, cut_strings, cut_lists, cut_pointers, in_float, record_full, unreadable;
     bool reconciled;
     struct collector_function_summary total;
     uint32_t n_functions;
@@ -94,6 +94,7 @@ struct err *collector_replay(int fd, const struct collector_options *options, st
 #define DURATION_CLASSES ...
 #define STACK_FRAMES ...
 uint64_t collector_count(struct collector *c, uint32_t fid);
+uint64_t collector_calls(struct collector *c, uint32_t fid);
 struct collector_durations { uint64_t count, total_ns, max_ns; uint64_t classes[...]; ...; };
 struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
 uint64_t duration_class_start(uint32_t class);

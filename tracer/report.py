@@ -43,6 +43,9 @@ class Messages:
         if not self.quiet:
             self._write(line)
 
+    def hint(self, line: str) -> None:
+        self.note(f"hint: {line}")
+
     def warning(self, line: str) -> None:
         self.note(f"warning: {line}")
 

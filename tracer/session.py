@@ -33,6 +33,7 @@ from tracer.errors import (
     take,
     text,
 )
+from tracer.hints import FUNCTIONS_MAX
 from tracer.plan import Plan, ReadOptions
 from tracer.report import Messages, dry_run, plural
 from tracer.summary import Summary
@@ -326,6 +327,10 @@ class Collector:
         """Calls of one function that were summed so far."""
         return int(self._lib.collector_count(self._collector, fid))
 
+    def calls(self, fid: int) -> int:
+        """Calls of one function so far, in any mode."""
+        return int(self._lib.collector_calls(self._collector, fid))
+
     def durations(self, n_functions: int) -> list[Durations]:
         """By function (fid)."""
         lib = self._lib
@@ -406,8 +411,10 @@ class Stopwatch:
 
 def trace(options: TraceOptions, sums: Sums | None = None) -> int:
     """Run one trace for the command line. Returns the exit code; raises TracerError for what cannot be traced."""
+    from tracer.progress import Progress
+
     with Signals() as signals:
-        return run_trace(options, signals, sums or Sums())
+        return run_trace(options, signals, sums or Progress(options))
 
 
 def run_trace(options: TraceOptions, signals: Signals, sums: Sums, out_fd: int | None = None) -> int:
@@ -446,6 +453,7 @@ class _Trace:
         self.binary = binary
         self.command = command
         self.watch = Stopwatch()
+        self.traced: list[str] = []  # for hints; empty where there are many
 
     def run(self, stack: ExitStack) -> int:
         o, messages = self.options, self.messages
@@ -455,6 +463,7 @@ class _Trace:
         )
         self.watch.lap("plan")
         self._refuse_nothing(plan)
+        self.traced = [f.name for f in plan.functions() if f.sites] if plan.counts()[0] <= FUNCTIONS_MAX else []
         if o.out_fd is not None or o.show_program or o.mode != "trace":
             out_fd = 1 if o.out_fd is None else o.out_fd
         else:
@@ -590,11 +599,26 @@ class _Trace:
             self.command.poll()
             self.messages.note(f"{printable(self.command.argv[0])}: {self.command.describe()}")
         self.messages.summary(summary)
+        if not problem and not self.options.quiet:
+            self._hints(summary)
         if problem:
             raise problem
         if self.options.fail_on_loss and (summary.lost or not summary.reconciled):
             return EXIT_FAILED
         return EXIT_OK
+
+    def _hints(self, summary: Summary) -> None:
+        """What would have shown more, and how to open what was written."""
+        from tracer import hints
+
+        o = self.options
+        for line in hints.of_values(summary, hints.Bounds(o.string_size, o.depth, o.elements)):
+            self.messages.hint(line)
+        for line in hints.of_calls(summary, self.binary.path, self.traced, self.binary.debug_file):
+            self.messages.hint(line)
+        if o.mode == "trace" and o.out_fd is None:
+            for line in hints.of_file(o.format, o.output):
+                self.messages.note(line)
 
     def _wait(self, watcher: Watcher, collector: Collector) -> None:
         """Until a signal, the collector's own end, the command's end or the time that was given."""

@@ -30,6 +30,10 @@ COUNTERS = (
 )
 
 
+# Values that were shown short, or not at all (collector/collector.h).
+SHORT = ("cut_strings", "cut_lists", "cut_pointers", "in_float", "record_full", "unreadable")
+
+
 @dataclass(frozen=True)
 class FunctionSummary:
     """Counters of one function, or of all. `unwound` are made-up returns; the others add up (docs/design.md)."""
@@ -64,6 +68,8 @@ class Summary:
     total: FunctionSummary
     functions: tuple[FunctionSummary, ...]
     program_errors: tuple[ProgramError, ...]
+    short: dict[str, int]
+    """Values that were shown short, or not at all, by why."""
 
     @classmethod
     def read(cls, ffi: Any, s: Any) -> Summary:
@@ -78,4 +84,5 @@ class Summary:
                 ProgramError(text(ffi, t.file), t.line, t.error, t.count)
                 for t in (s.telemetry[i] for i in range(s.n_telemetry))
             ),
+            short={name: int(getattr(s, name)) for name in SHORT},
         )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from tracer import __version__
 from tracer.binary import OpenedBinary
 from tracer.errors import printable
 from tracer.plan import Frame, Plan, PlannedFunction, Program
+from tracer.progress import INTERVAL_S, Line
 from tracer.report import plural
 from tracer.session import CallerStack, Collector, Durations, Sums
 from tracer.summary import Summary
 
 BAR_WIDTH = 40
-PROGRESS_S = 0.5  # how often a terminal sees the total
 PERCENTILES = (50, 90, 99)
 
 
@@ -43,9 +42,9 @@ class Shown(Sums):
         self.functions: list[PlannedFunction] = []
         self.program_path = self.program_name = ""
         self.debug_file: str | None = None
-        self._progress = not quiet and sys.stderr.isatty()
-        if self._progress:
-            self.interval = PROGRESS_S
+        self._progress = Line(not quiet)
+        if self._progress.shown:
+            self.interval = INTERVAL_S
         self._started = 0.0
 
     def begin(self, plan: Plan, binary: OpenedBinary) -> None:
@@ -53,6 +52,7 @@ class Shown(Sums):
         self.program_path, self.program_name = binary.path, binary.name
         self.debug_file = binary.debug_file
         self._started = time.monotonic()
+        self._progress.begin()
         if self.json_lines:
             functions = [
                 {"fid": fid, "name": self.functions[fid].name, "file": f.file, "line": f.line}
@@ -77,15 +77,10 @@ class Shown(Sums):
         return [fid for fid, f in enumerate(self.functions) if f.sites and not f.refused]
 
     def tick(self, collector: Collector, now: float) -> None:
-        if self._progress:
-            calls = sum(collector.count(fid) for fid in self.traced())
-            sys.stderr.write(f"\r{plural(calls, 'call')}, {now - self._started:.0f} s\x1b[K")
-            sys.stderr.flush()
+        self._progress.show(sum(collector.count(fid) for fid in self.traced()), now)
 
     def end(self, collector: Collector, summary: Summary) -> None:
-        if self._progress:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        self._progress.clear()
         self.show(collector, summary)
         if self.json_lines:
             counters = {name: value for name, value in summary.total.counters.items() if value}
