@@ -411,9 +411,9 @@ class Stopwatch:
 
 def trace(options: TraceOptions, sums: Sums | None = None) -> int:
     """Run one trace for the command line. Returns the exit code; raises TracerError for what cannot be traced."""
-    from tracer.progress import Progress
-
     with Signals() as signals:
+        from tracer.progress import Progress
+
         return run_trace(options, signals, sums or Progress(options))
 
 
