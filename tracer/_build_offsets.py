@@ -143,7 +143,7 @@ def sources() -> list[str]:
     return [str(p.relative_to(ROOT)) for p in paths if not p.name.startswith(("main", "cmd_", "commands"))]
 
 
-COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-fvisibility=hidden"]
+COMPILE_ARGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-fvisibility=hidden", "-Werror=implicit"]
 
 ffibuilder = FFI()
 ffibuilder.cdef(CDEF)
