@@ -61,7 +61,18 @@ void decode_ways(struct decoder *d, const struct plan_value *value);
 /* decode_runtime.c */
 void decode_chan(struct decoder *d, const struct place *p);
 void decode_func(struct decoder *d, const struct place *p);
+
+/* The word that stands for such a value. False: it is nil or not there, and that has been said. */
+bool decode_read_pointer(struct decoder *d, const struct place *p, uint64_t *addr_ret);
+
+/* A pointer, where it is all that can be shown. */
+void decode_bare_pointer(struct decoder *d, uint64_t addr, const char *word, const char *why);
+
+/* decode_map.c */
 void decode_map(struct decoder *d, const struct place *p, uint32_t type, const struct go_type *t);
+
+/* The address of a map's element, whose key the way has. False where it has none or that is not known. */
+bool map_find(struct decoder *d, uint64_t addr, uint32_t type, const struct plan_way *way, uint64_t *elem_ret);
 
 /* decode_interface.c */
 void decode_interface(struct decoder *d, const struct place *p, const struct go_type *t);

@@ -107,6 +107,18 @@ static bool go_index(struct decoder *d, struct spot *at, const struct plan_way *
 	return true;
 }
 
+static bool go_key(struct decoder *d, struct spot *at, const struct plan_way *way)
+{
+	uint64_t addr;
+
+	if (!spot_word(d, at, 0, &addr))
+		return false;
+	if (!addr)
+		return missing(d, "absent", "nil map");
+	at->memory = true;
+	return map_find(d, addr, at->type, way, &at->addr);
+}
+
 /* The name of the type that the run-time system describes at this offset of its types. */
 static const char *name_of_runtime_type(const struct decoder *d, uint64_t offset)
 {
@@ -301,6 +313,23 @@ static void walk_each(struct decoder *d, struct walk *w, uint32_t i, const struc
 	d->ops->list_end(d, shown, total);
 }
 
+static struct path_part key_of_way(const struct decoder *d, const struct plan_way *way)
+{
+	const char *text = plan_string(d->plan, way->name);
+
+	switch (way->key_kind) {
+	case GO_STRING:
+		return (struct path_part){ .kind = PATH_STRING,
+					   .bytes = (const uint8_t *)text,
+					   .n = (uint32_t)strlen(text) };
+	case GO_BOOL:
+		return (struct path_part){ .kind = PATH_BOOL, .index = way->integer };
+	}
+	if (way->negative)
+		return (struct path_part){ .kind = PATH_SIGNED, .index = 0 - way->integer };
+	return (struct path_part){ .kind = PATH_INDEX, .index = way->integer };
+}
+
 static void add_to_path(struct decoder *d, const struct walk *w, const struct plan_way *way)
 {
 	if (!w->in_list || way->implied)
@@ -311,6 +340,8 @@ static void add_to_path(struct decoder *d, const struct walk *w, const struct pl
 		path_push(d, (struct path_part){ .kind = PATH_DEREF });
 	else if (way->op == EXPR_INDEX)
 		path_push(d, (struct path_part){ .kind = PATH_INDEX, .index = way->lo });
+	else if (way->op == EXPR_KEY)
+		path_push(d, key_of_way(d, way));
 }
 
 /* From way i on. Recursion is bounded by the lists on the way: PLAN_WAYS_MAX at most. */
@@ -345,8 +376,11 @@ static void walk(struct decoder *d, struct walk *w, uint32_t i, struct spot at)
 		case EXPR_CAP:
 			show_count(d, &at, way);
 			return;
+		case EXPR_KEY:
+			there = go_key(d, &at, way);
+			break;
 		default:
-			there = missing(d, "not decoded", "an element of a map");
+			there = missing(d, "not decoded", "a step that is not known");
 		}
 		at.type = way->type;
 	}
@@ -368,9 +402,11 @@ void decode_ways(struct decoder *d, const struct plan_value *value)
 
 	bool hidden = mask_hides_expression(d->mask, plan_string(d->plan, value->name));
 
-	/* a field that Go finds in an embedded struct belongs to what that is called as well */
+	/* a field that Go finds in an embedded struct belongs to what that is called as well; a key can be written in other ways */
 	for (uint32_t i = 0; i < w.n; i++)
-		hidden |= w.ways[i].op == EXPR_FIELD && mask_hides(d->mask, plan_string(d->plan, w.ways[i].name));
+		hidden |=
+			(w.ways[i].op == EXPR_FIELD || (w.ways[i].op == EXPR_KEY && w.ways[i].key_kind == GO_STRING)) &&
+			mask_hides(d->mask, plan_string(d->plan, w.ways[i].name));
 	if (hidden)
 		d->ops->masked(d);
 	else

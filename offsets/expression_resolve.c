@@ -396,6 +396,11 @@ static struct err *resolve_index(struct resolver *r, const struct expr_node *in,
 	return NULL;
 }
 
+static bool is_key_kind(uint8_t kind)
+{
+	return kind == GO_STRING || (kind >= GO_BOOL && kind <= GO_UINTPTR);
+}
+
 static struct err *resolve_key(struct resolver *r, const struct expr_node *in, uint16_t *node_io)
 {
 	struct expr_node node = derive(r, EXPR_KEY, *node_io, in->end), key = r->in->nodes[in->b];
@@ -406,6 +411,11 @@ static struct err *resolve_key(struct resolver *r, const struct expr_node *in, u
 		return expression_error(r->in->text, in->at, "",
 					"the debug information does not say what this map holds");
 	err = set_type(r, &key, map->key);
+	if (!err && !is_key_kind(key.kind))
+		err = expression_error(r->in->text, key.at, "a key is a string, an integer or a bool",
+				       "a key of type %s cannot be written", resolver_type_name(r, key.type));
+	if (!err && key.op == EXPR_STRING && memchr(expression_string(r->in, &key), 0, key.name_len))
+		err = expression_error(r->in->text, key.at, "", "a key with a zero byte is not looked for");
 	if (!err)
 		err = resolver_check_literal(r, &r->in->nodes[in->b], &key);
 	if (!err && key.op == EXPR_STRING)

@@ -50,9 +50,9 @@ struct plan_way {
 	uint8_t op; /* enum expr_op: EXPR_FIELD … EXPR_CAP */
 	uint8_t implied;
 	uint8_t negative; /* EXPR_KEY */
-	uint8_t reserved;
-	uint32_t type; /* of what it leads to; EXPR_SLICE: of what it is a range of */
-	uint32_t name; /* string: FIELD the field's, EACH the text before the range, KEY the key where it is one */
+	uint8_t key_kind; /* EXPR_KEY: enum go_kind of the key */
+	uint32_t type;    /* of what it leads to; EXPR_SLICE: of what it is a range of */
+	uint32_t name;    /* string: FIELD the field's, EACH the text before the range, KEY the key where it is one */
 	uint32_t lo,
 		hi; /* INDEX lo; SLICE, EACH the range [lo, hi), hi EXPR_OPEN where open; FIELD lo: its offset in bytes */
 	uint32_t reserved2;

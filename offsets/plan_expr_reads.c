@@ -167,7 +167,11 @@ static void add_end(struct way_reads *w, const struct spot *at, uint32_t type)
 			    .step = at->step,
 			    .offset = at->offset };
 
-	if (at->where != SPOT_LOST)
+	if (at->where == SPOT_LOST)
+		return;
+	if (plan_kind_of(w->b, type) == GO_MAP)
+		list_map(w->list, &s);
+	else
 		list_source(w->list, &s);
 }
 
@@ -261,6 +265,56 @@ static struct err *read_assert(struct way_reads *w, struct spot *at, uint32_t fr
 	return behind(w, at, 8);
 }
 
+/* The part of a map's element that the way leads through, from node i on. */
+static struct map_part part_of_element(const struct way_reads *w, size_t i, uint32_t elem)
+{
+	struct map_part part = { .partial = true, .type = elem };
+
+	for (; i < w->n_chain; i++) {
+		const struct expr_node *node = &w->e->nodes[w->chain[i]];
+		uint8_t from = plan_kind_of(w->b, part.type);
+
+		if (node->op == EXPR_FIELD)
+			part.offset += node->offset;
+		else if (node->op == EXPR_INDEX && from == GO_ARRAY)
+			part.offset += node->lo * plan_size_of(w->b, node->type);
+		else
+			break;
+		part.type = node->type;
+	}
+	bool counted =
+		i < w->n_chain && (w->e->nodes[w->chain[i]].op == EXPR_LEN || w->e->nodes[w->chain[i]].op == EXPR_CAP);
+	uint8_t kind = plan_kind_of(w->b, part.type);
+	/* the words that tell a length stand in the slot */
+	if ((counted && kind != GO_MAP && kind != GO_CHAN) || !holds_pointers(&w->b->plan->types, part.type, 0))
+		part = (struct map_part){ .partial = true, .type = TYPE_NONE };
+	return part;
+}
+
+/* An entry of a map: which slot it has only the decoder can tell, so the keys of all are read, and of their elements as far as the rest of
+ * the way goes. */
+static struct err *read_key(struct way_reads *w, size_t i, struct spot at, uint32_t map)
+{
+	const struct expr_node *end = &w->e->nodes[w->chain[w->n_chain - 1]];
+	uint32_t hops = end->kind == GO_STRING ? 0 : w->b->options->depth;
+	struct err *err = fetch(w, &at, 8);
+
+	for (size_t k = i + 1; k < w->n_chain; k++)
+		hops += w->e->nodes[w->chain[k]].op == EXPR_DEREF;
+	if (err || at.where == SPOT_LOST)
+		return err;
+	struct source s = { .type = map,
+			    .hops = hops < HOPS_MAX ? hops : HOPS_MAX,
+			    .part = part_of_element(w, i + 1, w->e->nodes[w->chain[i]].type),
+			    .in = at.where == SPOT_CHUNK ? SOURCE_CHUNK : SOURCE_PIECES,
+			    .first = w->first_piece,
+			    .n = w->n_pieces,
+			    .step = at.step,
+			    .offset = at.offset };
+	list_map(w->list, &s);
+	return NULL;
+}
+
 static struct err *read_way(struct way_reads *w, size_t i, struct spot at);
 
 /* What follows, for each element. */
@@ -316,6 +370,8 @@ static struct err *read_way(struct way_reads *w, size_t i, struct spot at)
 		case EXPR_ASSERT:
 			err = read_assert(w, &at, from, node->type);
 			break;
+		case EXPR_KEY:
+			return read_key(w, i, at, from);
 		default:
 			return NULL; /* the decoder says that it is not decoded */
 		}
@@ -360,6 +416,7 @@ static struct err *add_way(struct plan_builder *b, const struct expression *e, c
 	case EXPR_KEY:
 		way.integer = key->integer;
 		way.negative = key->negative;
+		way.key_kind = key->kind;
 		if (key->op == EXPR_STRING)
 			err = type_table_intern(&b->plan->types, expression_string(e, key), &way.name);
 		break;

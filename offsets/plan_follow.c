@@ -14,6 +14,7 @@
 
 struct list_key {
 	uint32_t kind, type, hops;
+	uint32_t partial, part, offset; /* struct map_part; without holes: keys are compared byte by byte */
 };
 
 /* Lists by what they are about; index in the plan's lists is index here. */
@@ -26,7 +27,8 @@ struct plan_lists {
 
 static size_t list_slot(const struct plan_lists *lists, const struct list_key *key)
 {
-	uint64_t h = ((uint64_t)key->kind << 40 ^ (uint64_t)key->hops << 32 ^ key->type) * 0x9e3779b97f4a7c15ull;
+	uint64_t what = (uint64_t)key->kind << 40 ^ (uint64_t)key->hops << 32 ^ key->type;
+	uint64_t h = (what ^ (uint64_t)key->part << 8 ^ (uint64_t)key->offset << 20) * 0x9e3779b97f4a7c15ull;
 	size_t i = (h >> 32) & (lists->n_buckets - 1);
 
 	while (lists->buckets[i] && memcmp(&lists->keys[lists->buckets[i] - 1], key, sizeof(*key)) != 0)
@@ -60,7 +62,13 @@ void plan_lists_destroy(struct plan_lists *lists)
 
 struct err *plan_list_for(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops, uint32_t *list_ret)
 {
-	struct list_key key = { kind, type, hops };
+	return plan_list_for_part(b, kind, type, hops, &(struct map_part){ 0 }, list_ret);
+}
+
+struct err *plan_list_for_part(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops,
+			       const struct map_part *part, uint32_t *list_ret)
+{
+	struct list_key key = { kind, type, hops, part->partial, part->type, part->offset };
 	struct plan_lists *lists = b->lists;
 	struct plan_list none = { 0 };
 	struct err *err = NULL;
@@ -126,6 +134,40 @@ void list_source(struct list_builder *r, const struct source *s)
 {
 	if (r->tail < QUEUE_MAX)
 		r->queue[r->tail++] = *s;
+}
+
+static bool same_place(const location_t *a, const location_t *b)
+{
+	return a->kind == b->kind && a->index == b->index && a->offset == b->offset;
+}
+
+/* What is enough for both. */
+static struct map_part both_parts(const struct map_part *a, const struct map_part *b)
+{
+	const struct map_part all = { 0 };
+
+	if (!a->partial || !b->partial)
+		return all;
+	if (a->type == TYPE_NONE || b->type == TYPE_NONE)
+		return a->type == TYPE_NONE ? *b : *a;
+	return a->type == b->type && a->offset == b->offset ? *a : all;
+}
+
+void list_map(struct list_builder *r, const struct source *s)
+{
+	location_t at = list_word(r, s, 0);
+
+	for (size_t i = r->head; i < r->tail; i++) {
+		struct source *has = &r->queue[i];
+		location_t other = list_word(r, has, 0);
+
+		if (has->type != s->type || !same_place(&at, &other))
+			continue;
+		has->hops = has->hops > s->hops ? has->hops : s->hops;
+		has->part = both_parts(&has->part, &s->part);
+		return;
+	}
+	list_source(r, s);
 }
 
 location_t list_word(const struct list_builder *r, const struct source *s, uint32_t offset)
@@ -376,6 +418,7 @@ static struct err *follow_boxed(struct list_builder *r, uint16_t word, uint32_t 
 static struct err *make_list(struct plan_builder *b, size_t index)
 {
 	const struct list_key key = b->lists->keys[index];
+	const struct map_part part = { key.partial, key.part, key.offset };
 	struct source s = { .type = key.type, .hops = key.hops };
 	struct step unknown = { .op = STEP_READ, .len = UNKNOWN_BYTES, .src.ptr = { .kind = LOC_DATA } };
 	struct list_builder r;
@@ -403,10 +446,10 @@ static struct err *make_list(struct plan_builder *b, size_t index)
 		err = list_step(&r, &unknown, &added);
 		break;
 	case LIST_TABLE:
-		err = follow_table(&r, key.type, key.hops);
+		err = follow_table(&r, key.type, key.hops, &part);
 		break;
 	case LIST_GROUP:
-		err = follow_group(&r, key.type, key.hops);
+		err = follow_group(&r, key.type, key.hops, &part);
 		break;
 	}
 	if (!err)

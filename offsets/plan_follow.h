@@ -5,12 +5,21 @@
 
 #include "plan_build.h"
 
+#define HOPS_MAX 255u   /* what one dispatch group's number holds */
 #define READ_MAX 32768u /* bytes that one step reads: more does not fit a record */
+
+/* What of a map's elements is wanted beyond the slots themselves: all, or what hangs behind one part. */
+struct map_part {
+	bool partial;
+	uint32_t type;   /* of the part; TYPE_NONE: nothing hangs behind it */
+	uint32_t offset; /* bytes into the element */
+};
 
 /* Where a part of a value stands. */
 struct source {
 	uint32_t type;
-	uint32_t hops; /* pointer hops left */
+	uint32_t hops;        /* pointer hops left */
+	struct map_part part; /* of a map */
 	enum {
 		SOURCE_PIECES, /* in a value's pieces: `first`, n */
 		SOURCE_CHUNK,  /* in what `step` of the same list reads */
@@ -41,6 +50,9 @@ struct err *list_step(struct list_builder *r, const struct step *step, bool *add
 /* A value whose words are to be followed. */
 void list_source(struct list_builder *r, const struct source *s);
 
+/* As list_source(), for a map that several expressions can be about: it is read once, as far as the one that goes farthest. */
+void list_map(struct list_builder *r, const struct source *s);
+
 /* Steps for all that the sources lead to, nearest first. */
 struct err *list_follow(struct list_builder *r);
 
@@ -66,6 +78,9 @@ enum list_kind {
 
 struct err *plan_list_for(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops,
 			  uint32_t *list_ret);
+/* LIST_TABLE and LIST_GROUP of a map of which a part is wanted. */
+struct err *plan_list_for_part(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops,
+			       const struct map_part *part, uint32_t *list_ret);
 
 /* Does a value of this type hold anything that is followed? */
 bool holds_pointers(const struct type_table *types, uint32_t type, int depth);
@@ -75,8 +90,8 @@ bool follow_complete(struct list_builder *r, uint32_t type, struct err **err_ret
 
 /* plan_maps.c: the steps that read a map behind the word at a source, a table, a group. */
 struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t type);
-struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops);
-struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops);
+struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part);
+struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part);
 
 /* plan_interfaces.c: the step that finds out what an interface holds, and the lists for all that it may be. */
 struct err *follow_interface(struct list_builder *r, const struct source *s, uint32_t type);

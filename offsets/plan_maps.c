@@ -193,16 +193,17 @@ static struct err *map_of(struct list_builder *r, uint32_t type, const struct pl
 }
 
 /* Is there anything to read behind the slots of a group? */
-static bool group_leads_on(const struct list_builder *r, const struct plan_map *m)
+static bool group_leads_on(const struct list_builder *r, const struct plan_map *m, const struct map_part *part)
 {
 	const struct type_table *types = &r->b->plan->types;
 
 	return !m->swiss || m->key_indirect || m->elem_indirect || holds_pointers(types, m->key, 0) ||
-	       holds_pointers(types, m->elem, 0);
+	       (part->partial ? part->type != TYPE_NONE : holds_pointers(types, m->elem, 0));
 }
 
 /* For each group in what the last step reads. */
-static struct err *each_group(struct list_builder *r, const struct plan_map *m, uint32_t type, uint32_t hops)
+static struct err *each_group(struct list_builder *r, const struct plan_map *m, uint32_t type, uint32_t hops,
+			      const struct map_part *part)
 {
 	struct step each = { .op = STEP_EACH,
 			     .len = m->group_size,
@@ -211,9 +212,9 @@ static struct err *each_group(struct list_builder *r, const struct plan_map *m, 
 	uint32_t list;
 	bool added;
 
-	if (!group_leads_on(r, m))
+	if (!group_leads_on(r, m, part))
 		return NULL;
-	struct err *err = plan_list_for(r->b, LIST_GROUP, type, hops, &list);
+	struct err *err = plan_list_for_part(r->b, LIST_GROUP, type, hops, part, &list);
 	if (err)
 		return err;
 	each.off = list;
@@ -229,13 +230,13 @@ static uint32_t groups_bytes(const struct plan_map *m)
 
 /* A step, then the groups in what it read. */
 static struct err *read_groups(struct list_builder *r, const struct step *step, const struct plan_map *m, uint32_t type,
-			       uint32_t hops)
+			       uint32_t hops, const struct map_part *part)
 {
 	const struct plan_map copy = *m; /* the array may move */
 	bool added;
 	struct err *err = list_step(r, step, &added);
 
-	return err || !added ? err : each_group(r, &copy, type, hops);
+	return err || !added ? err : each_group(r, &copy, type, hops, part);
 }
 
 struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t type)
@@ -260,10 +261,10 @@ struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t 
 					.len = m.group_size,
 					.max = groups_bytes(&m),
 					.src = { HEADER_WORD(m.buckets), HEADER_WORD(m.shift) } };
-		err = read_groups(r, &buckets, &m, type, s->hops);
+		err = read_groups(r, &buckets, &m, type, s->hops, &s->part);
 		buckets.plus = 1; /* a map that grows for want of room has half as many old ones */
 		buckets.src.ptr = HEADER_WORD(m.old_buckets);
-		return err ? err : read_groups(r, &buckets, &m, type, s->hops);
+		return err ? err : read_groups(r, &buckets, &m, type, s->hops, &s->part);
 	}
 	struct step small = { .op = STEP_UNLESS,
 			      .len = m.group_size,
@@ -273,12 +274,12 @@ struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t 
 			    .max = 8 * DIRECTORY_MAX,
 			    .src = { HEADER_WORD(m.dir), HEADER_WORD(m.dir_len) } };
 #undef HEADER_WORD
-	err = read_groups(r, &small, &m, type, s->hops);
+	err = read_groups(r, &small, &m, type, s->hops, &s->part);
 	if (!err)
 		err = list_step(r, &dir, &added);
 	if (err || !added)
 		return err;
-	err = plan_list_for(r->b, LIST_TABLE, type, s->hops, &list);
+	err = plan_list_for_part(r->b, LIST_TABLE, type, s->hops, &s->part, &list);
 	struct step each = { .op = STEP_EACH,
 			     .len = 8,
 			     .max = DIRECTORY_MAX,
@@ -287,7 +288,7 @@ struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t 
 	return err ? err : list_step(r, &each, &added);
 }
 
-struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops)
+struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part)
 {
 	const struct plan_map *found;
 	struct err *err = map_of(r, type, &found);
@@ -304,7 +305,7 @@ struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops)
 			       .src = { { .kind = LOC_CHUNK, .offset = m.table_groups },
 					{ .kind = LOC_CHUNK, .offset = m.table_mask } } };
 	err = list_step(r, &table, &added);
-	return err ? err : read_groups(r, &groups, &m, type, hops);
+	return err ? err : read_groups(r, &groups, &m, type, hops, part);
 }
 
 /* Keys or elements of a group: 8 of them. */
@@ -327,7 +328,7 @@ static struct err *follow_slots(struct list_builder *r, const struct plan_map *m
 	return err ? err : list_step(r, &each, &added);
 }
 
-struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops)
+struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part)
 {
 	const struct plan_map *found;
 	struct err *err = map_of(r, type, &found);
@@ -336,12 +337,14 @@ struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops)
 		return err;
 	const struct plan_map m = *found;
 	err = follow_slots(r, &m, m.key, m.key_indirect, m.keys, m.key_stride, hops);
-	if (!err)
+	if (!err && (!part->partial || m.elem_indirect))
 		err = follow_slots(r, &m, m.elem, m.elem_indirect, m.elems, m.elem_stride, hops);
+	else if (!err && part->type != TYPE_NONE && part->offset < m.elem_stride)
+		err = follow_slots(r, &m, part->type, false, m.elems + part->offset, m.elem_stride, hops);
 	if (err || m.swiss)
 		return err;
 	struct step next = { .op = STEP_READ,
 			     .len = m.group_size,
 			     .src.ptr = { .kind = LOC_ITEM, .offset = m.overflow } };
-	return read_groups(r, &next, &m, type, hops);
+	return read_groups(r, &next, &m, type, hops, part);
 }

@@ -332,7 +332,7 @@ static void cmd_piece(void)
 	values[plan.n_values - 1].n_pieces++;
 }
 
-/* way OP TYPE LO HI NAME: of the last value */
+/* way OP TYPE LO HI NAME KEY_KIND NEGATIVE INTEGER: of the last value */
 static void cmd_way(void)
 {
 	struct plan_way *w = &ways[plan.n_ways++];
@@ -342,6 +342,9 @@ static void cmd_way(void)
 	w->lo = (uint32_t)number();
 	w->hi = (uint32_t)number();
 	w->name = intern(word());
+	w->key_kind = (uint8_t)number();
+	w->negative = (uint8_t)number();
+	w->integer = number();
 	values[plan.n_values - 1].n_ways++;
 }
 

@@ -12,7 +12,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = (
-    *("decode", "decode_interface", "decode_runtime", "decode_way", "mask", "error_text", "value_text", "names"),
+    *(
+        "decode",
+        "decode_interface",
+        "decode_runtime",
+        "decode_map",
+        "decode_way",
+        "mask",
+        "error_text",
+        "value_text",
+        "names",
+    ),
     *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
     "frames",
 )
@@ -113,7 +123,13 @@ class Script:
 
     def way(self, op: int, of: str, lo: int = 0, hi: int = 0, name: str = "-") -> None:
         """Of the last value: enum expr_op (offsets/expression.h), the type that it leads to."""
-        self.lines.append(f"way {op} {self.types[of]} {lo} {hi} {name}")
+        self.lines.append(f"way {op} {self.types[of]} {lo} {hi} {name} 0 0 0")
+
+    def key(self, of: str, key: str | int) -> None:
+        """As way(), of a map's element."""
+        kind, name = (STRING, key) if isinstance(key, str) else (INT, "-")
+        number = 0 if isinstance(key, str) else key
+        self.lines.append(f"way {KEY} {self.types[of]} 0 0 {name} {kind} {int(number < 0)} {abs(number)}")
 
     def words(self, name: str, of: str, first: int, n: int = 1) -> None:
         """A value in n registers, in order."""

@@ -238,6 +238,115 @@ def test_hostile_maps(script: Script, show: Show, chunks: Any, value: Any, notes
     assert show("map", (0x1000,), *chunks) == (value, {"p": notes} if notes else {})
 
 
+@pytest.fixture
+def show_key(script: Script) -> Show:
+    """show_key(key, chunks …) → (value, notes) of p[key], p being in the first register."""
+
+    def run(key: str | int, *chunks: Chunk, word: int = 0x1000, **limits: Any) -> tuple[Any, Any]:
+        script.func("main.f")
+        script.site()
+        script.words("p", "map", 0)
+        script.key("int", key)
+        script.begin(**limits)
+        script.record(regs=(word,), chunks=chunks)
+        line = json.loads(script.run()[0])
+        return line["args"]["p"], line["notes"].get("p", [])
+
+    return run
+
+
+SMALL = (
+    (0, OK, 0x1000, swiss_header(3, 0x2000, 0)),
+    (1, OK, 0x2000, swiss_group([1, DELETED, 2, EMPTY_SLOT, 3], (7, 70), (8, 80), (-1, 10), (5, 5), (0, 0))),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "notes"),
+    [
+        (7, 70, []),
+        (-1, 10, []),
+        (0, 0, []),
+        (8, None, ["absent: no such key"]),  # a slot that was deleted
+        (5, None, ["absent: no such key"]),  # an empty one
+        (1, None, ["absent: no such key"]),
+    ],
+)
+def test_a_key(script: Script, show_key: Show, key: int, value: Any, notes: Any) -> None:
+    swiss(script)
+    assert show_key(key, *SMALL) == (value, notes)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "value", "notes"),
+    [
+        ((), None, ["unreadable: not read"]),
+        (((0, FAULT, 0x1000, b""),), None, ["unreadable: bad address"]),
+        (((0, OK, 0x1000, swiss_header(3, 0x2000, 0)),), None, ["unreadable: not among the 0 of 3 entries read"]),
+        (((0, OK, 0x1000, swiss_header(9, 0x2000, 0)), SMALL[1]), 70, []),
+        (((0, OK, 0x1000, swiss_header(2**63, 0, 0)),), None, ["unreadable: its count is no number of entries"]),
+        (((0, OK, 0x1000, swiss_header(0, 0, 0)),), None, ["absent: no such key"]),
+        # being written: what is found is shown with the remark
+        (((0, OK, 0x1000, swiss_header(3, 0x2000, 0, 1)), SMALL[1]), 70, ["raced: written during the read"]),
+        (((0, OK, 0x1000, swiss_header(1, 0x2000, 0)), SMALL[1]), 70, ["raced: written during the read"]),
+        # the key stands there twice: neither of the two is taken
+        (
+            (
+                (0, OK, 0x1000, swiss_header(2, 0x2000, 0)),
+                (1, OK, 0x2000, swiss_group([1, 1], (7, 70), (7, 71))),
+            ),
+            None,
+            ["raced: written during the read"],
+        ),
+        # a map that is its own directory and its own table
+        (
+            (
+                (0, OK, 0x1000, swiss_header(3, 0x2000, 2**63)),
+                (1, OK, 0x2000, words(0x2000, 0x2000, 0x2000, 2**64 - 1)),
+            ),
+            None,
+            ["unreadable: not among the 0 of 3 entries read"],
+        ),
+    ],
+)
+def test_hostile_maps_and_a_key(script: Script, show_key: Show, chunks: Any, value: Any, notes: Any) -> None:
+    swiss(script)
+    assert show_key(7, *chunks) == (value, notes)
+
+
+def test_a_key_of_what_is_written_and_not_found(script: Script, show_key: Show) -> None:
+    swiss(script)
+    head = (0, OK, 0x1000, swiss_header(3, 0x2000, 0, writing=1))
+    assert show_key(4, head, SMALL[1]) == (None, ["raced: written during the read"])
+
+
+def test_a_key_of_nil(script: Script, show_key: Show) -> None:
+    swiss(script)
+    assert show_key(4, word=0) == (None, ["absent: nil map"])
+
+
+@pytest.mark.parametrize(
+    ("chunk", "value", "notes"),
+    [
+        ((2, OK, 0x5000, b"name"), 1, []),
+        ((2, OK, 0x5000, b"nome"), None, ["absent: no such key"]),
+        ((2, OK, 0x5000, b"na"), None, ["unreadable: not all of its keys were read"]),
+        ((2, OK, 0x5000, b"no"), None, ["absent: no such key"]),
+        ((2, FAULT, 0x5000, b""), None, ["unreadable: not all of its keys were read"]),
+    ],
+)
+def test_string_keys(script: Script, show_key: Show, chunk: Chunk, value: Any, notes: Any) -> None:
+    """Another length is another key, whatever stands behind the pointer."""
+    k = script.types["string"]
+    script.type("map", MAP, 8)
+    script.lines.append(f"map 1 {k} 0 0 0 200 0 8 24 24 24 0")
+    control = bytes([1, 2, 3, *[EMPTY_SLOT] * 5])
+    slots = [0x5000, 4, 1, 0xDEAD, 2**62, 2, 0, 0, 3]
+    group = control + words(*slots, *[0] * 15)
+    chunks = ((0, OK, 0x1000, swiss_header(3, 0x2000, 0)), (1, OK, 0x2000, group), chunk)
+    assert show_key("name", *chunks) == (value, notes)
+
+
 def test_a_chain_of_buckets_without_end(script: Script, show: Show) -> None:
     old(script)
     chunks = (
