@@ -676,11 +676,27 @@ static void decode_kind(struct decoder *d, const struct place *p, uint32_t type,
 	}
 }
 
+/* A value that people read otherwise; false where it has no text. */
+static bool decode_texted(struct decoder *d, const struct place *p, uint32_t type, const struct go_type *t)
+{
+	struct jout text;
+	bool ok;
+
+	jout_init(&text, -1);
+	ok = value_text(d, p, type, &text);
+	/* a format that shows the text leaves the value out */
+	if (ok && !d->ops->texted_begin(d, text.buf ? text.buf : "", text.len)) {
+		decode_kind(d, p, type, t);
+		d->ops->texted_end(d, text.buf ? text.buf : "", text.len);
+	}
+	jout_deinit(&text);
+	return ok;
+}
+
 void decode_value(struct decoder *d, const struct place *p, uint32_t type)
 {
 	const struct go_type *t = type_at(d, type);
-	char text[VALUE_TEXT_MAX];
-	size_t n;
+	uint32_t pattern;
 
 	if (!t) {
 		d->ops->absent(d, "not decoded", "unknown type");
@@ -694,14 +710,10 @@ void decode_value(struct decoder *d, const struct place *p, uint32_t type)
 	d->nesting++;
 	if (is_left_out(t)) {
 		d->ops->absent(d, "not decoded", "its type was left out of the plan");
-	} else if (d->in_interface || !(n = value_text(d, p, type, text))) {
+	} else if (d->in_interface || names_special(d->names, type, &pattern) == SPECIAL_NONE ||
+		   !decode_texted(d, p, type, t)) {
 		d->in_interface = false; /* an interface says the text itself */
 		decode_kind(d, p, type, t);
-	} else if (d->ops->texted_begin(d, text, n)) {
-		/* that was all */
-	} else {
-		decode_kind(d, p, type, t);
-		d->ops->texted_end(d, text, n);
 	}
 	d->nesting--;
 }

@@ -81,11 +81,25 @@ void decode_interface(struct decoder *d, const struct place *p, const struct go_
 bool interface_holds(struct decoder *d, const struct place *p, const struct go_type *t, uint32_t *type_ret,
 		     struct place *value_ret);
 
-/* value_text.c: a value as people read it. 0: it is read as it is. */
+/* value_text.c: appends a value as people read it. False, and nothing appended: it is read as it is. */
+bool value_text(struct decoder *d, const struct place *p, uint32_t type, struct jout *out);
+
 #define VALUE_TEXT_MAX 64
-size_t value_text(struct decoder *d, const struct place *p, uint32_t type, char text[VALUE_TEXT_MAX]);
 size_t ip_text(const uint8_t *ip, size_t n, char text[VALUE_TEXT_MAX]);
 size_t duration_text(int64_t ns, char text[VALUE_TEXT_MAX]);
 size_t time_text(uint64_t wall, int64_t ext, char text[VALUE_TEXT_MAX]);
+
+/* What texts are made of. A struct's field of that name and kind (0: any); NULL where there is none, or its name is to be masked. */
+const struct go_field *field_of(const struct decoder *d, const struct go_type *t, const char *name, uint8_t kind);
+
+/* What a pointer points to; other values are themselves. False where it is nil or was not read. */
+bool dereference(struct decoder *d, const struct place *p, const struct go_type **t, struct place *ret);
+
+/* Append a whole string. False where it was not read to its end. */
+bool put_string(struct decoder *d, const struct place *p, struct jout *out);
+
+/* net_text.c: netip.Addr, or with `port` netip.AddrPort; url.URL */
+bool netip_text(struct decoder *d, const struct place *p, const struct go_type *t, bool port, struct jout *out);
+bool url_text(struct decoder *d, const struct place *p, const struct go_type *t, struct jout *out);
 
 #endif

@@ -12,8 +12,9 @@
 #define ERRNO_MAX 133        /* past the last that Go's table has on amd64 (syscall/zerrors_linux_amd64.go) */
 #define ERRNO_STALE 116      /* its text differs: "stale NFS file handle" up to Go 1.24 */
 
-/* {field} is a string, or an error that gives its own text; {} is a string type's own value. Sources: the Error methods of Go 1.13 to 1.27
- * and of github.com/pkg/errors. */
+/* {field} is a string, or an error that gives its own text; {"field"} a string in Go's quotes; {field?before|after} a string with what
+ * stands around it, nothing where it is empty; {} is a string type's own value. Sources: the Error methods of Go 1.15 to 1.27 and of
+ * github.com/pkg/errors. */
 static const struct {
 	const char *type, *pattern;
 } patterns[] = {
@@ -24,6 +25,15 @@ static const struct {
 	{ "*os.PathError", "{Op} {Path}: {Err}" },
 	{ "*os.SyscallError", "{Syscall}: {Err}" },
 	{ "*os.LinkError", "{Op} {Old} {New}: {Err}" },
+	{ "*net/url.Error", "{Op} {\"URL\"}: {Err}" },
+	{ "*strconv.NumError", "strconv.{Func}: parsing {\"Num\"}: {Err}" },
+	{ "*os/exec.Error", "exec: {\"Name\"}: {Err}" },
+	{ "*net.DNSError", "lookup {Name}{Server? on |}: {Err}" },
+	{ "*net.AddrError", "{Addr?address |: }{Err}" },
+	{ "*net.ParseError", "invalid {Type}: {Text}" },
+	{ "*net.timeoutError", "i/o timeout" },
+	{ "*internal/poll.DeadlineExceededError", "i/o timeout" },
+	{ "internal/poll.errNetClosing", "use of closed network connection" },
 	{ "*encoding/json.SyntaxError", "{msg}" },
 	{ "context.deadlineExceededError", "context deadline exceeded" },
 	{ "net.UnknownNetworkError", "unknown network {}" },
@@ -74,55 +84,71 @@ bool read_string(struct decoder *d, const struct place *p, const uint8_t **s_ret
 	return true;
 }
 
-static bool put_string(struct decoder *d, const struct place *p, struct jout *out)
+/* As strconv.Quote; false for what only tables of Unicode tell whether it is printed. */
+static bool put_quoted(const uint8_t *s, size_t n, struct jout *out)
 {
-	const uint8_t *s;
-	size_t n;
+	static const char short_forms[] = "abtnvfr"; /* from 7 on */
 
-	if (!read_string(d, p, &s, &n))
-		return false;
-	jout_append(out, s, n);
+	jout_putc(out, '"');
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] >= 0x80)
+			return false;
+		if (s[i] == '"' || s[i] == '\\') {
+			jout_putc(out, '\\');
+			jout_putc(out, (char)s[i]);
+		} else if (s[i] >= 7 && s[i] <= 13) {
+			jout_putc(out, '\\');
+			jout_putc(out, short_forms[s[i] - 7]);
+		} else if (s[i] < ' ' || s[i] == 0x7f) {
+			jout_append(out, "\\x", 2);
+			jout_putc(out, "0123456789abcdef"[s[i] >> 4]);
+			jout_putc(out, "0123456789abcdef"[s[i] & 15]);
+		} else {
+			jout_putc(out, (char)s[i]);
+		}
+	}
+	jout_putc(out, '"');
 	return true;
 }
 
-static const struct go_field *find_field(const struct decoder *d, const struct go_type *t, const char *name, size_t len)
-{
-	for (uint32_t i = 0; i < t->n_fields; i++) {
-		const struct go_field *f = &d->plan->types.fields[t->first_field + i];
-		const char *is = plan_string(d->plan, f->name);
+#define PATTERN_NAME_MAX 32 /* of a field in the patterns above */
 
-		if (!strncmp(is, name, len) && !is[len])
-			return f;
-	}
-	return NULL;
-}
-
-/* What a pointer points to. False where it is nil or was not read. */
-static bool dereference(struct decoder *d, const struct place *p, const struct go_type **t, struct place *ret)
-{
-	uint64_t addr;
-
-	*ret = *p;
-	if ((*t)->kind != GO_POINTER)
-		return true;
-	*t = type_at(d, (*t)->elem);
-	return *t && !is_left_out(*t) && place_read(d, p, 0, 8, &addr) && addr &&
-	       place_behind(d, addr, (*t)->size, ret);
-}
-
-static bool put_field(struct decoder *d, const struct place *p, const struct go_type *t, const char *name, size_t len,
+/* What stands in the braces: n bytes. */
+static bool put_field(struct decoder *d, const struct place *p, const struct go_type *t, const char *what, size_t n,
 		      struct jout *out, int depth)
 {
-	const struct go_field *f = find_field(d, t, name, len);
-	const struct go_type *ft = f ? type_at(d, f->type) : NULL;
+	bool quoted = *what == '"';
+	size_t len = quoted ? n - 2 : strcspn(what, "?}");
+	const char *around = !quoted && len < n ? what + len + 1 : NULL;
+	char name[PATTERN_NAME_MAX];
+	const struct go_field *f;
+	const uint8_t *s;
 	struct place at;
+	size_t size;
 
-	if (!ft)
+	if (!n) /* the value itself */
+		return t->kind == GO_STRING && put_string(d, p, out);
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, what + quoted, len);
+	name[len] = '\0';
+	f = field_of(d, t, name, 0);
+	if (!f)
 		return false;
 	at = place_at(p, f->offset);
-	if (ft->kind == GO_STRING)
-		return put_string(d, &at, out);
-	return ft->kind == GO_INTERFACE && put_held(d, &at, ft, out, depth);
+	if (type_at(d, f->type)->kind == GO_INTERFACE && !quoted && !around)
+		return put_held(d, &at, type_at(d, f->type), out, depth);
+	if (type_at(d, f->type)->kind != GO_STRING || !read_string(d, &at, &s, &size))
+		return false;
+	if (quoted)
+		return put_quoted(s, size, out);
+	size_t before = around ? strcspn(around, "|") : 0;
+	if (around && size)
+		jout_append(out, around, before);
+	jout_append(out, s, size);
+	if (around && size)
+		jout_append(out, around + before + 1, strcspn(around + before + 1, "}"));
+	return true;
 }
 
 static bool put_pattern(struct decoder *d, const struct place *p, const struct go_type *t, const char *s,
@@ -140,8 +166,7 @@ static bool put_pattern(struct decoder *d, const struct place *p, const struct g
 		if (!*s)
 			break;
 		n = strcspn(++s, "}");
-		if (n ? !put_field(d, &value, t, s, n, out, depth)
-		      : t->kind != GO_STRING || !put_string(d, &value, out))
+		if (!put_field(d, &value, t, s, n, out, depth))
 			return false;
 		s += n + 1;
 	}
@@ -183,9 +208,9 @@ static bool put_joined(struct decoder *d, const struct place *p, const struct go
 
 	if (!dereference(d, p, &t, &value))
 		return false;
-	f = find_field(d, t, "errs", 4);
+	f = field_of(d, t, "errs", GO_SLICE);
 	slice = f ? type_at(d, f->type) : NULL;
-	elem = slice && slice->kind == GO_SLICE ? type_at(d, slice->elem) : NULL;
+	elem = slice ? type_at(d, slice->elem) : NULL;
 	if (!elem || elem->kind != GO_INTERFACE)
 		return false;
 	at = place_at(&value, f->offset);
@@ -214,9 +239,9 @@ static bool put_address(struct decoder *d, const struct place *p, const struct g
 
 	if (!dereference(d, p, &t, &value))
 		return false;
-	ip = find_field(d, t, "IP", 2);
-	port = find_field(d, t, "Port", 4);
-	zone = find_field(d, t, "Zone", 4);
+	ip = field_of(d, t, "IP", GO_SLICE);
+	port = field_of(d, t, "Port", GO_INT);
+	zone = field_of(d, t, "Zone", GO_STRING);
 	if (!ip || !port || !zone || !place_read(d, &value, ip->offset, 8, &addr) ||
 	    !place_read(d, &value, ip->offset + 8, 8, &len) || !place_read(d, &value, port->offset, 8, &n))
 		return false;
@@ -255,13 +280,13 @@ static bool put_address(struct decoder *d, const struct place *p, const struct g
 static int put_address_field(struct decoder *d, const struct place *p, const struct go_type *t, const char *name,
 			     const char *before, struct jout *out)
 {
-	const struct go_field *f = find_field(d, t, name, strlen(name));
+	const struct go_field *f = field_of(d, t, name, GO_INTERFACE);
 	const struct go_type *ft = f ? type_at(d, f->type) : NULL;
 	uint32_t type, pattern;
 	struct place at, value;
 	uint64_t word;
 
-	if (!ft || ft->kind != GO_INTERFACE)
+	if (!ft)
 		return -1;
 	at = place_at(p, f->offset);
 	if (!place_read(d, &at, 0, 8, &word))
@@ -319,7 +344,6 @@ static bool put_error(struct decoder *d, const struct place *p, uint32_t type, s
 
 bool error_text(struct decoder *d, const struct place *p, uint32_t type, struct jout *out)
 {
-	char text[VALUE_TEXT_MAX];
 	uint32_t pattern;
 	bool ok;
 
@@ -327,11 +351,8 @@ bool error_text(struct decoder *d, const struct place *p, uint32_t type, struct 
 		ok = put_address(d, p, type_at(d, type), out);
 	else
 		ok = put_error(d, p, type, out, 0);
-	if (!ok) {
-		out->len = 0;
-		size_t n = value_text(d, p, type, text);
-		jout_append(out, text, n);
-		ok = n;
-	}
-	return ok;
+	if (ok && !out->failed)
+		return true;
+	out->len = 0;
+	return value_text(d, p, type, out);
 }

@@ -4,7 +4,7 @@
  *   ring.c       kernel buffers → queue                           attach.c  links
  *   queue.c      bytes from the drain thread to the writer        process.c processes seen, their start and end
  *   pairing.c    open calls                                       summary.c accounting
- *   decode*.c    record + plan → values, given to text.c or json.c; names.c, value_text.c, error_text.c: what people read
+ *   decode*.c    record + plan → values, given to text.c or json.c; names.c, value_text.c, error_text.c, net_text.c: what people read
  *   flat.c       the lists of steps that call_deep runs
  *
  * Sites and functions are numbered through all plans: a plan's site i is site first_site + i, its function i is first_fid + i. */

@@ -140,30 +140,107 @@ size_t ip_text(const uint8_t *ip, size_t n, char text[VALUE_TEXT_MAX])
 	return (size_t)(p - text);
 }
 
-size_t value_text(struct decoder *d, const struct place *p, uint32_t type, char text[VALUE_TEXT_MAX])
+/* ---- of what texts are made ---------------------------------------------------------------------------------- */
+
+const struct go_field *field_of(const struct decoder *d, const struct go_type *t, const char *name, uint8_t kind)
+{
+	for (uint32_t i = 0; t->kind == GO_STRUCT && i < t->n_fields; i++) {
+		const struct go_field *f = &d->plan->types.fields[t->first_field + i];
+		const struct go_type *of = type_at(d, f->type);
+
+		if (of && !strcmp(plan_string(d->plan, f->name), name))
+			return (kind && of->kind != kind) || mask_hides(d->mask, plan_string(d->plan, f->name)) ? NULL
+														: f;
+	}
+	return NULL;
+}
+
+bool dereference(struct decoder *d, const struct place *p, const struct go_type **t, struct place *ret)
+{
+	uint64_t addr;
+
+	*ret = *p;
+	if ((*t)->kind != GO_POINTER)
+		return true;
+	*t = type_at(d, (*t)->elem);
+	if (!*t || is_left_out(*t) || !place_read(d, p, 0, 8, &addr) || !addr)
+		return false;
+	if (!(*t)->size) {
+		*ret = (struct place){ .mem = (const uint8_t *)"" };
+		return true;
+	}
+	return place_behind(d, addr, (*t)->size, ret);
+}
+
+bool put_string(struct decoder *d, const struct place *p, struct jout *out)
+{
+	const uint8_t *s;
+	size_t n;
+
+	if (!read_string(d, p, &s, &n))
+		return false;
+	jout_append(out, s, n);
+	return true;
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------- */
+
+/* time.Time: seconds and ns in `wall`, or seconds in `ext`. */
+static size_t put_time(struct decoder *d, const struct place *p, const struct go_type *t, char text[VALUE_TEXT_MAX])
+{
+	const struct go_field *wall = field_of(d, t, "wall", GO_UINT64), *ext = field_of(d, t, "ext", GO_INT64);
+	uint64_t first, second;
+
+	return wall && ext && place_read(d, p, wall->offset, 8, &first) && place_read(d, p, ext->offset, 8, &second)
+		       ? time_text(first, (int64_t)second, text)
+		       : 0;
+}
+
+static size_t put_ip(struct decoder *d, const struct place *p, const struct go_type *t, char text[VALUE_TEXT_MAX])
+{
+	const struct go_type *elem = t->kind == GO_SLICE ? type_at(d, t->elem) : NULL;
+	struct place bytes;
+	uint64_t addr, n;
+	uint8_t ip[16];
+
+	if (!elem || elem->kind != GO_UINT8 || !place_read(d, p, 0, 8, &addr) || !place_read(d, p, 8, 8, &n) ||
+	    (n != 4 && n != 16) || !place_behind(d, addr, n, &bytes) || !place_read(d, &bytes, 0, (uint32_t)n, ip))
+		return 0;
+	return ip_text(ip, n, text);
+}
+
+bool value_text(struct decoder *d, const struct place *p, uint32_t type, struct jout *out)
 {
 	const struct go_type *t = type_at(d, type);
-	uint64_t word, second;
-	struct place bytes;
+	char text[VALUE_TEXT_MAX];
+	size_t start = out->len, n = 0;
 	uint32_t pattern;
-	uint8_t ip[16];
+	uint64_t word;
+	bool ok = false;
 
 	switch (names_special(d->names, type, &pattern)) {
 	case SPECIAL_DURATION:
-		return t->kind == GO_INT64 && place_read(d, p, 0, 8, &word) ? duration_text((int64_t)word, text) : 0;
+		n = t->kind == GO_INT64 && place_read(d, p, 0, 8, &word) ? duration_text((int64_t)word, text) : 0;
+		break;
 	case SPECIAL_TIME:
-		/* wall uint64, ext int64, loc *Location */
-		return t->kind == GO_STRUCT && t->size == 24 && place_read(d, p, 0, 8, &word) &&
-				       place_read(d, p, 8, 8, &second)
-			       ? time_text(word, (int64_t)second, text)
-			       : 0;
+		n = put_time(d, p, t, text);
+		break;
 	case SPECIAL_IP:
-		if (t->kind != GO_SLICE || !place_read(d, p, 0, 8, &word) || !place_read(d, p, 8, 8, &second) ||
-		    (second != 4 && second != 16) || !place_behind(d, word, second, &bytes) ||
-		    !place_read(d, &bytes, 0, (uint32_t)second, ip))
-			return 0;
-		return ip_text(ip, second, text);
+		n = put_ip(d, p, t, text);
+		break;
+	case SPECIAL_NETIP:
+	case SPECIAL_NETIP_PORT:
+		ok = netip_text(d, p, t, names_special(d->names, type, &pattern) == SPECIAL_NETIP_PORT, out);
+		break;
+	case SPECIAL_URL:
+		ok = url_text(d, p, t, out);
+		break;
 	default:
-		return 0;
+		return false;
 	}
+	jout_append(out, text, n);
+	ok = (ok || n) && !out->failed;
+	if (!ok)
+		out->len = start;
+	return ok;
 }

@@ -21,6 +21,7 @@ OWN = (
         "mask",
         "error_text",
         "value_text",
+        "net_text",
         "names",
     ),
     *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
