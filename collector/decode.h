@@ -66,6 +66,12 @@ struct path_part {
 
 struct decoder;
 
+enum captured {
+	CAPTURED_NOTHING,
+	CAPTURED_UNKNOWN, /* d->word and d->why say why */
+	CAPTURED_FOLLOWS, /* as a value, a struct */
+};
+
 /* What a format does with values. The path of the value in hand is decoder->path. */
 struct value_ops {
 	void (*integer)(struct decoder *d, uint64_t v, bool is_signed);
@@ -89,8 +95,9 @@ struct value_ops {
 	void (*pointer_end)(struct decoder *d, const char *word,
 			    const char *why); /* word NULL, or why it was not followed */
 	void (*chan)(struct decoder *d, uint64_t addr, uint64_t len, uint64_t cap);
-	/* name "": not known; captured: nothing is, else that is not known */
-	void (*func)(struct decoder *d, uint64_t addr, const char *name, bool captures);
+	/* name "": not known */
+	void (*func)(struct decoder *d, uint64_t addr, const char *name, enum captured captured);
+	void (*func_end)(struct decoder *d); /* after a struct of what it captured, where that is known */
 	/* as_object: the keys are strings, integers or bools, whole and unique */
 	void (*map_begin)(struct decoder *d, bool as_object, uint64_t shown, uint64_t total);
 	void (*map_key)(struct decoder *d,

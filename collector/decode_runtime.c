@@ -53,6 +53,55 @@ void decode_chan(struct decoder *d, const struct place *p)
 		d->ops->chan(d, addr, len, cap);
 }
 
+/* What func values of the function at that link address point to; NULL where the plan does not know. */
+static const struct plan_closure *closure_of(const struct decoder *d, uint64_t entry)
+{
+	size_t low = 0, n = d->plan->n_closures;
+
+	while (n) {
+		size_t half = n / 2;
+
+		if (d->plan->closures[low + half].entry < entry) {
+			low += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return low < d->plan->n_closures && d->plan->closures[low].entry == entry ? &d->plan->closures[low] : NULL;
+}
+
+/* A func value, with what it captured where that was read. */
+static void decode_captured(struct decoder *d, uint64_t addr, const char *name, const struct plan_closure *closure)
+{
+	const struct go_type *t = closure ? type_at(d, closure->type) : NULL;
+	uint32_t followed = d->n_followed;
+	struct place value;
+
+	bool known = t;
+	if (!t)
+		missing(d, "not decoded", "captured variables");
+	else if (d->hops >= d->limits.depth)
+		known = missing(d, "depth", "captured variables");
+	else if (find_cycle(d, addr, closure->type))
+		known = missing(d, "cycle", "captured variables");
+	else
+		known = place_behind(d, addr, t->size, &value);
+	if (!known) {
+		d->ops->func(d, addr, name, CAPTURED_UNKNOWN);
+		return;
+	}
+	if (closure->partial)
+		d->ops->remark(d, "partial", "captured variables that the debug information has");
+	d->ops->func(d, addr, name, CAPTURED_FOLLOWS);
+	decode_follow(d, addr, closure->type, d->n_path);
+	d->hops++;
+	decode_value(d, &value, closure->type);
+	d->hops--;
+	d->n_followed = followed;
+	d->ops->func_end(d);
+}
+
 void decode_func(struct decoder *d, const struct place *p)
 {
 	const char *name = NULL;
@@ -67,6 +116,10 @@ void decode_func(struct decoder *d, const struct place *p)
 	}
 	if (d->names)
 		name = names_function(d->names, link_address(d, code));
+	name = name ? name : "";
 	/* A func value that captures nothing stands in the file; those that do are made at run time. */
-	d->ops->func(d, addr, name ? name : "", !d->names || !names_in_file(d->names, link_address(d, addr)));
+	if (d->names && names_in_file(d->names, link_address(d, addr)))
+		d->ops->func(d, addr, name, CAPTURED_NOTHING);
+	else
+		decode_captured(d, addr, name, closure_of(d, link_address(d, code)));
 }

@@ -84,14 +84,14 @@ bool read_string(struct decoder *d, const struct place *p, const uint8_t **s_ret
 	return true;
 }
 
-/* As strconv.Quote; false for what only tables of Unicode tell whether it is printed. */
+/* As strconv.Quote; false for what only tables of Unicode tell whether it is printed, and for DEL, whose form depends on the version. */
 static bool put_quoted(const uint8_t *s, size_t n, struct jout *out)
 {
 	static const char short_forms[] = "abtnvfr"; /* from 7 on */
 
 	jout_putc(out, '"');
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] >= 0x80)
+		if (s[i] >= 0x7f)
 			return false;
 		if (s[i] == '"' || s[i] == '\\') {
 			jout_putc(out, '\\');
@@ -99,7 +99,7 @@ static bool put_quoted(const uint8_t *s, size_t n, struct jout *out)
 		} else if (s[i] >= 7 && s[i] <= 13) {
 			jout_putc(out, '\\');
 			jout_putc(out, short_forms[s[i] - 7]);
-		} else if (s[i] < ' ' || s[i] == 0x7f) {
+		} else if (s[i] < ' ') {
 			jout_append(out, "\\x", 2);
 			jout_putc(out, "0123456789abcdef"[s[i] >> 4]);
 			jout_putc(out, "0123456789abcdef"[s[i] & 15]);

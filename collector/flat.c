@@ -24,7 +24,7 @@ void flat_count(const struct collector *c, uint32_t *n_flat, uint32_t *n_dispatc
 /* Groups of several plans are apart. */
 static uint32_t global_group(uint32_t plan, uint32_t group)
 {
-	return plan << 8 | group;
+	return plan * GROUPS_END + group;
 }
 
 struct err *flat_put(struct collector *c, struct flat *flat, uint32_t plan_index, uint32_t first, uint32_t n)

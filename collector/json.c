@@ -206,7 +206,7 @@ static void value_chan(struct decoder *d, uint64_t addr, uint64_t len, uint64_t 
 	jout_object_end(d->out);
 }
 
-static void value_func(struct decoder *d, uint64_t addr, const char *name, bool captures)
+static void value_func(struct decoder *d, uint64_t addr, const char *name, enum captured captured)
 {
 	jout_object_begin(d->out);
 	jout_key_lit(d->out, "ptr");
@@ -217,16 +217,22 @@ static void value_func(struct decoder *d, uint64_t addr, const char *name, bool 
 	else
 		jout_null(d->out);
 	jout_key_lit(d->out, "captured");
-	if (captures) {
+	if (captured == CAPTURED_UNKNOWN) {
 		jout_null(d->out);
-		remark(d, "not decoded", "captured variables");
-	} else {
+		remark(d, d->word, d->why);
+	} else if (captured == CAPTURED_NOTHING) {
 		jout_object_begin(d->out);
 		jout_object_end(d->out);
 	}
-	jout_object_end(d->out);
+	if (captured != CAPTURED_FOLLOWS)
+		jout_object_end(d->out);
 	if (!*name)
 		remark(d, "not decoded", "the name of the function");
+}
+
+static void value_func_end(struct decoder *d)
+{
+	jout_object_end(d->out);
 }
 
 static void value_map_begin(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
@@ -334,6 +340,7 @@ static const struct value_ops json_values = {
 	.pointer_end = value_pointer_end,
 	.chan = value_chan,
 	.func = value_func,
+	.func_end = value_func_end,
 	.map_begin = value_map_begin,
 	.map_key = value_map_key,
 	.map_value = value_map_value,

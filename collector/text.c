@@ -273,14 +273,19 @@ static void value_chan(struct decoder *d, uint64_t addr, uint64_t len, uint64_t 
 	put_hex(d->out, addr);
 }
 
-static void value_func(struct decoder *d, uint64_t addr, const char *name, bool captures)
+static void value_func(struct decoder *d, uint64_t addr, const char *name, enum captured captured)
 {
-	(void)captures;
+	(void)captured;
 	put_lit(d->out, "func ");
 	if (*name)
 		put_name(d->out, name);
 	else
 		put_hex(d->out, addr);
+}
+
+static void value_func_end(struct decoder *d)
+{
+	(void)d;
 }
 
 static void value_map_begin(struct decoder *d, bool as_object, uint64_t shown, uint64_t total)
@@ -392,6 +397,7 @@ static const struct value_ops text_values = {
 	.pointer_end = value_pointer_end,
 	.chan = value_chan,
 	.func = value_func,
+	.func_end = value_func_end,
 	.map_begin = value_map_begin,
 	.map_key = value_map_key,
 	.map_value = value_map_value,

@@ -101,6 +101,31 @@ struct err *dwarf_info_runtime_types(struct dwarf_info *dw, struct dwarf_rtype *
 /* The type at a DIE: its index in `types`, not completed. */
 struct err *dwarf_info_type_at(struct dwarf_info *dw, uint64_t die, struct type_table *types, uint32_t *type_ret);
 
+/* A variable that a function literal captured. */
+struct dwarf_capture {
+	const char *
+		name; /* owned by dw; "&x" where the func value holds a pointer to it; ".dict" and the like are the compiler's */
+	uint32_t type;   /* completed by value */
+	uint64_t offset; /* bytes from what the func value points to */
+};
+
+/* Those of the function at a DIE, by offset; none up to Go 1.22. Some that the optimiser made needless can be missing. *ret is to be freed. */
+struct err *dwarf_info_captures(struct dwarf_info *dw, uint64_t die, struct type_table *types,
+				struct dwarf_capture **ret, size_t *n_ret);
+
+struct dwarf_closure {
+	uint64_t entry; /* link address */
+	uint64_t die;
+	const char *name; /* owned by dw */
+};
+
+/* Functions that capture something, and method values, of package main and the packages of a module; at most so many. *ret is to be freed. */
+struct err *dwarf_info_closures(struct dwarf_info *dw, const char *module, size_t most, struct dwarf_closure **ret,
+				size_t *n_ret);
+
+/* Is it the function behind a method value (x.Method without a call)? What it captured is the receiver, of which DWARF says nothing. */
+bool dwarf_is_method_value(const char *name);
+
 /* Fill in elem, key, fields, count, align of one entry, and of what it holds by value (not behind pointers). Idempotent.
  * ERR_MALFORMED for a type that contains itself by value or is nested deeper than a named limit. */
 struct err *dwarf_info_complete(struct dwarf_info *dw, struct type_table *types, uint32_t type);

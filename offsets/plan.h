@@ -66,8 +66,9 @@ struct plan_list {
 
 /* What to run for a run-time type in an interface: key and value of the map `dispatch`. */
 struct plan_dispatch {
-	uint64_t type;  /* link address of the run-time type; 0: of any type that is not listed */
-	uint32_t group; /* STEP_DISPATCH.max */
+	uint64_t type; /* link address of the run-time type; 0: of any type that is not listed */
+	uint32_t
+		group; /* STEP_DISPATCH.max: pointer hops left; GROUP_FUNCS and hops: `type` is a function's entry, for func values */
 	uint32_t list;
 };
 
@@ -87,6 +88,16 @@ struct plan_map {
 	uint32_t overflow; /* of the older kind: the pointer to the next bucket */
 };
 #define MAP_SLOTS 8
+
+/* What the func values of a function point to: the address of its code, then what it captured. */
+struct plan_closure {
+	uint64_t entry;   /* link address of the function */
+	uint32_t type;    /* a struct of the captured variables, at their offsets */
+	uint32_t partial; /* the debug information leaves some of them out */
+};
+
+#define GROUP_FUNCS 256u
+#define GROUPS_END 512u
 
 struct plan_site {
 	uint64_t addr;     /* link address */
@@ -156,7 +167,8 @@ struct plan_binary {
 struct plan {
 	struct type_table types; /* its strings are the plan's strings */
 	struct plan_binary binary;
-	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps, n_ways;
+	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps, n_ways,
+		n_closures;
 	struct plan_list *lists;
 	struct plan_dispatch *dispatches;
 	struct plan_map *maps;
@@ -168,6 +180,7 @@ struct plan {
 	struct plan_var *vars;
 	uint32_t *warnings;
 	struct plan_way *ways;
+	struct plan_closure *closures; /* by entry */
 };
 
 /* Is the end of each of its calls told: are its returns probed, or are there none? */

@@ -18,14 +18,20 @@ struct plan_builder {
 	struct func_abi abi; /* of the function that is being planned */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
-		cap_dispatches, cap_maps, cap_ways;
+		cap_dispatches, cap_maps, cap_ways, cap_closures;
 	struct plan_lists *lists;             /* plan_follow.c */
 	struct plan_interfaces *interfaces;   /* plan_interfaces.c */
+	struct plan_closures *closures;       /* plan_closures.c */
 	struct plan_expressions *expressions; /* plan_expr.h; NULL where none are asked for */
 };
 
 void plan_lists_destroy(struct plan_lists *lists);
 void plan_interfaces_destroy(struct plan_interfaces *interfaces);
+void plan_closures_destroy(struct plan_closures *closures);
+
+/* A struct type of what a function captured; TYPE_NONE where that is nothing or not known. *partial_ret: some is not known. */
+struct err *plan_closure_type(struct plan_builder *b, const struct dwarf_closure *closure, uint32_t *type_ret,
+			      bool *partial_ret);
 
 struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item);
 

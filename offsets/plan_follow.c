@@ -8,7 +8,6 @@
 #define QUEUE_MAX 4096    /* places waiting to be followed: far more than steps can be made of */
 #define LISTS_MAX 65536u  /* lists of one plan: some bytes each, and a type makes few */
 #define UNKNOWN_BYTES 64  /* read of a value whose type is not known */
-#define CODE_POINTER 8    /* bytes of a func value that are read: the address of its code */
 
 /* ---- lists ------------------------------------------------------------------------------------------------- */
 
@@ -309,7 +308,7 @@ static struct err *follow_pointer(struct list_builder *r, const struct source *s
 	return NULL;
 }
 
-/* The first bytes behind a word: a channel's lengths, a func value's code. */
+/* The first bytes behind a word: a channel's lengths. */
 static struct err *follow_head(struct list_builder *r, const struct source *s, uint32_t size)
 {
 	struct step step = { .op = STEP_READ, .len = size, .src.ptr = list_word(r, s, 0) };
@@ -354,7 +353,7 @@ static struct err *follow_source(struct list_builder *r, const struct source *s)
 	case GO_CHAN:
 		return follow_head(r, s, chan_head(&r->b->plan->binary));
 	case GO_FUNC:
-		return follow_head(r, s, CODE_POINTER);
+		return follow_func(r, s);
 	case GO_MAP:
 		return follow_map(r, s, s->type);
 	case GO_INTERFACE:

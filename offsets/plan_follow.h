@@ -5,8 +5,9 @@
 
 #include "plan_build.h"
 
-#define HOPS_MAX 255u   /* what one dispatch group's number holds */
-#define READ_MAX 32768u /* bytes that one step reads: more does not fit a record */
+#define HOPS_MAX 255u       /* what one dispatch group's number holds */
+#define DISPATCH_MAX 16384u /* entries of a plan's dispatch */
+#define READ_MAX 32768u     /* bytes that one step reads: more does not fit a record */
 
 /* What of a map's elements is wanted beyond the slots themselves: all, or what hangs behind one part. */
 struct map_part {
@@ -92,6 +93,9 @@ bool follow_complete(struct list_builder *r, uint32_t type, struct err **err_ret
 struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t type);
 struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part);
 struct err *follow_group(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part);
+
+/* plan_closures.c: the address of a func value's code, and what the function captured. */
+struct err *follow_func(struct list_builder *r, const struct source *s);
 
 /* plan_interfaces.c: the step that finds out what an interface holds, and the lists for all that it may be. */
 struct err *follow_interface(struct list_builder *r, const struct source *s, uint32_t type);

@@ -9,10 +9,9 @@
 #include "plan_follow.h"
 #include "rtypes.h"
 
-#define ANY_MAX 2048u       /* types that an interface without methods is prepared for, of each group */
-#define DISPATCH_MAX 16384u /* of one plan */
-#define ITAB_TYPE 8         /* offset of the type in runtime.itab (internal/abi.ITab) */
-#define ASKED_MAX 1024u     /* pairs of interface type and hops: a plan that has more prepares for no others */
+#define ANY_MAX 2048u   /* types that an interface without methods is prepared for, of each group */
+#define ITAB_TYPE 8     /* offset of the type in runtime.itab (internal/abi.ITab) */
+#define ASKED_MAX 1024u /* pairs of interface type and hops: a plan that has more prepares for no others */
 
 struct plan_interfaces {
 	struct rtypes *rt;

@@ -13,7 +13,7 @@
 #define PLAN_MAGIC "GSPLAN\0"
 #define PLAN_FORMAT 7
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
-#define ARRAYS 14
+#define ARRAYS 15
 
 struct plan_head {
 	char magic[8];
@@ -47,6 +47,7 @@ static void list_arrays(struct plan *p, struct array a[ARRAYS])
 	a[i++] = (struct array){ (void **)&p->dispatches, &p->n_dispatches, sizeof(*p->dispatches) };
 	a[i++] = (struct array){ (void **)&p->maps, &p->n_maps, sizeof(*p->maps) };
 	a[i++] = (struct array){ (void **)&p->ways, &p->n_ways, sizeof(*p->ways) };
+	a[i++] = (struct array){ (void **)&p->closures, &p->n_closures, sizeof(*p->closures) };
 }
 
 static void make_head(struct plan_head *h, const struct array a[ARRAYS])
@@ -267,8 +268,11 @@ static const char *check_lists(const struct plan *p)
 			return "a list of steps";
 	}
 	for (size_t i = 0; i < p->n_dispatches; i++)
-		if (p->dispatches[i].list >= p->n_lists || p->dispatches[i].group > UINT8_MAX)
+		if (p->dispatches[i].list >= p->n_lists || p->dispatches[i].group >= GROUPS_END)
 			return "what an interface holds";
+	for (size_t i = 0; i < p->n_closures; i++)
+		if (!type_ok(p, p->closures[i].type) || p->types.v[p->closures[i].type].kind != GO_STRUCT)
+			return "what a function captured";
 	for (size_t i = 0; i < p->n_maps; i++)
 		if (!map_ok(p, &p->maps[i]))
 			return "a map";
@@ -366,5 +370,6 @@ void plan_destroy(struct plan *plan)
 	free(plan->dispatches);
 	free(plan->maps);
 	free(plan->ways);
+	free(plan->closures);
 	free(plan);
 }

@@ -57,7 +57,7 @@ func callErrors() {
 	fail(number)
 	_, large := strconv.ParseInt("99999999999999999999", 10, 64)
 	fail(large)
-	_, quoted := strconv.ParseBool("a\"b\\c\x00\t\n\x7f")
+	_, quoted := strconv.ParseBool("a\"b\\c\x00\t\n\x1f")
 	fail(quoted)
 	_, parsed := url.Parse("http://[::1")
 	fail(parsed)

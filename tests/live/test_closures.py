@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What func values captured, against what the program itself says (programs/closures)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracing import JSON, Tracer, check_accounting, of_type, parse
+
+CLOSURES = Path(__file__).resolve().parent / "programs" / "closures"
+FUNCTIONS = ("one", "fields", "chain", "mapper")
+Trace = Callable[..., tuple[list[Any], list[JSON]]]
+
+
+@pytest.fixture
+def trace(go_program: Callable[..., Path], own_copy: Callable[[Path], Path], tracer: Tracer) -> Trace:
+    """trace(version, mode, options …) → (what the program said, the calls that were seen)."""
+
+    def run(version: str, mode: str = "default", *options: str) -> tuple[list[Any], list[JSON]]:
+        program = own_copy(go_program(CLOSURES, version, mode))
+        out = program.parent / "events"
+        functions = [text for name in FUNCTIONS for text in ("--func", f"main.{name}")]
+        result = tracer(*functions, "--no-results", *options, "-f", "jsonl", "-o", out, "--", program)
+        assert result.status == 0, result.stderr
+        events = parse(out.read_text())
+        check_accounting(events[-1])
+        return [json.loads(line) for line in result.stdout.splitlines()], of_type(events, "call")
+
+    return run
+
+
+def func_values(args: Any) -> list[JSON]:
+    """All func values of a call, from the outside to the inside, but not those that others captured."""
+    if isinstance(args, dict):
+        if "captured" in args:
+            return [args]
+        return [f for value in args.values() for f in func_values(value)]
+    return [f for value in args for f in func_values(value)] if isinstance(args, list) else []
+
+
+def plain(value: Any) -> Any:
+    """As the program says it: what pointers and interfaces lead to, of a func value what it captured."""
+    if not isinstance(value, dict):
+        return [plain(v) for v in value] if isinstance(value, list) else value
+    for inner in ("captured", "to", "value"):
+        if inner in value:
+            return plain(value[inner])
+    return {name: plain(v) for name, v in value.items()}
+
+
+def compare(said: list[Any], call: JSON) -> list[int]:
+    """How many captured variables there are, how many are shown: what is shown is right, what is missing is said."""
+    shown = func_values(call["args"])
+    remarks = [remark for list_ in call["notes"].values() for remark in list_]
+    there = seen = 0
+    assert len(shown) == len(said)
+    for want, value in zip(said, shown):
+        got = plain(value)
+        there += len(want)
+        if got is None:
+            assert any("captured variables" in remark for remark in remarks)
+            continue
+        for name, is_ in got.items():
+            if name == "&self":  # it captured itself
+                assert "cycle: captured variables" in remarks
+            elif is_ is None:  # another func value, of which nothing is known
+                assert "not decoded: captured variables" in remarks
+            else:
+                assert is_ == want[name], (want, call)
+                seen += 1
+        if len(got) < len(want):
+            assert "partial: captured variables that the debug information has" in remarks
+    return [there, seen]
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "least"),
+    [
+        # up to Go 1.22 the debug information has the receivers of method values alone
+        ("1.15", "default", 9),
+        ("1.17", "default", 9),
+        ("1.21", "default", 9),
+        ("1.23.12", "default", 54),
+        ("1.24", "default", 54),
+        ("1.26", "default", 54),
+        ("1.26", "nopt", 68),
+        ("1.26", "pie", 54),
+        ("1.27", "default", 54),
+    ],
+)
+def test_captured(version: str, mode: str, least: int, trace: Trace) -> None:
+    said, calls = trace(version, mode, "--depth", "4")
+    assert len(said) == len(calls) >= 54
+    there, seen = (sum(n) for n in zip(*(compare(one, call) for one, call in zip(said, calls))))
+    assert there in (72, 78)  # without and with generic functions
+    assert least <= seen <= there
+
+
+def test_depth(trace: Trace) -> None:
+    """What is captured is a hop away."""
+    _, calls = trace("1.26", "nopt", "--depth", "0")
+    assert (calls[0]["args"]["f"]["captured"], calls[0]["notes"]) == (None, {"f": ["not decoded: captured variables"]})
+    _, calls = trace("1.26", "nopt", "--depth", "1")
+    inner = calls[7]["args"]["f"]["captured"]["inner"]
+    assert (inner["captured"], calls[7]["notes"]) == (None, {"f.inner": ["depth: captured variables"]})
