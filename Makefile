@@ -167,7 +167,7 @@ vm: packages-vm ## run a command on a stock Debian kernel in QEMU: make vm KERNE
 VM_RUNS ?=
 .PHONY: test-vm
 test-vm: build packages-test packages-vm dev ## run the tests on stock kernels and on this one (VM_RUNS="6.1 newest" chooses)
-	$(PY) scripts/test_vm.py $(VM_RUNS) -- $(PYTEST_ARGS)
+	$(PY) scripts/test_vm.py --again $(VM_RUNS) -- $(PYTEST_ARGS)
 
 .PHONY: kernels-doc
 kernels-doc: ## make docs/kernels.md from what test-vm found

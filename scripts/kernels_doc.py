@@ -143,6 +143,8 @@ def whys(runs: Sequence[Run]) -> list[str]:
 
 def again(run: Run) -> str:
     """How many of the tests that passed did so only when they were run once more."""
+    if run.get("again") == ["all"]:
+        return " (all at a second run)"
     return f" ({len(run['again'])} at a second run)" if run.get("again") else ""
 
 

@@ -24,7 +24,7 @@ UNTOUCHED_BYTES = 23
 DEMO_VERSIONS = ("1.15", "1.26")
 
 # By software emulation, with the host's other work beside it.
-LONG = 300.0
+LONG = 200.0
 
 
 def demo(version: str) -> Path:
