@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from readers import check_chrome, check_folded, check_speedscope
 
 from tracer import writers
 from tracer.writers import tree
@@ -99,44 +100,6 @@ def test_what_was_left_otherwise() -> None:
     a, b, c = (x for x, _ in walk(whole.roots[0][1]))
     assert (b.unwound, b.end, c.unwound, c.end, a.unwound, a.end) == ("panic", 1300, "unknown", 1300, "", 1400)
     assert whole.roots[1][1].unwound == "detached"
-
-
-def check_chrome(document: Any) -> None:
-    """Complete events of one thread nest (Trace Event Format, "Complete Events")."""
-    by_thread: dict[tuple[int, int], list[Event]] = {}
-    for e in document["traceEvents"]:
-        assert e["ph"] in ("X", "M", "i")
-        if e["ph"] == "X":
-            assert e["dur"] >= 0
-            by_thread.setdefault((e["pid"], e["tid"]), []).append(e)
-    for events in by_thread.values():
-        stack: list[float] = []
-        # the order in which a viewer takes them: by start, the longer first
-        for e in sorted(events, key=lambda e: (e["ts"], -e["dur"])):
-            begin, end = round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000)
-            while stack and stack[-1] <= begin:
-                stack.pop()
-            assert not stack or end <= stack[-1], e
-            stack.append(end)
-
-
-def check_speedscope(document: Any) -> None:
-    """Evented profiles: times never go back, opens and closes match (file-format-schema.json and its importer)."""
-    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
-    frames = document["shared"]["frames"]
-    for profile in document["profiles"]:
-        assert profile["type"] == "evented"
-        at, stack = profile["startValue"], []
-        for e in profile["events"]:
-            assert e["at"] >= at
-            at = e["at"]
-            assert 0 <= e["frame"] < len(frames)
-            if e["type"] == "O":
-                stack.append(e["frame"])
-            else:
-                assert stack.pop() == e["frame"]
-        assert not stack
-        assert profile["endValue"] >= at
 
 
 def test_chrome() -> None:
@@ -242,7 +205,7 @@ def test_every_format_keeps_its_rules(events: list[Event]) -> None:
     calls = sum(e["type"] == "call" for e in events)
     spans_shown = [e for e in json.loads(made("chrome", events))["traceEvents"] if e["ph"] == "X"]
     assert len(spans_shown) == calls
-    assert all(int(line.rsplit(b" ", 1)[1]) >= 0 for line in made("folded", events).splitlines())
+    check_folded(made("folded", events).decode())
     made("pprof", events)
     tree.write_text(iter(events), io.StringIO())
 
