@@ -173,6 +173,11 @@ test-vm: build packages-test packages-vm dev ## run the tests on stock kernels a
 kernels-doc: ## make docs/kernels.md from what test-vm found
 	$(PYTHON) scripts/kernels_doc.py
 
+.PHONY: verbs-doc
+verbs-doc: build packages-test dev ## make docs/verbs.md by running what it shows (root)
+	@$(BOOTSTRAP) toolchains
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) scripts/verbs_doc.py
+
 ##@ About
 .PHONY: help
 help: ## list the targets

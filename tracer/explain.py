@@ -174,7 +174,7 @@ def _sites(f: PlannedFunction, sites: Sequence[Site]) -> Iterator[str]:
     s = sites[0]
     places = ", ".join(f"+{site.addr - f.entry:#x}" for site in sites)
     reads = f"; {plural(s.n_steps, 'read')} of memory" if s.n_steps else "; registers alone" if s.values else ""
-    lists = ", and of each element or by an interface's type" if s.lists else ""
+    lists = ", then what elements and interfaces lead to" if s.lists else ""
     yield (
         f"  {'call  ' if s.entry else 'return'} {s.insn} at {places}: "
         + COST_IN_WORDS[EMULATED if s.emulated else STEPPED]
