@@ -165,3 +165,52 @@ def test_many_at_once(attach: str, buffer: str, go_program: Callable[..., Path],
     program, arguments = go_program(PROGRAM), ("-many", 23, "-turns=false", "-end", "panic")
     log, events, _ = run(tracer, program, *arguments, functions=few, **env)
     assert check(log, events) == 23 * (1 + 13 * 3 + 6) + 4
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_through_c(version: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    program = go_program(PROGRAM.parent / "cgo_panics", version, "external", cgo=True)
+    log, events, _ = run(tracer, program, functions=["outside", "inside", "throws"])
+    assert check(log, events) == 2 * 3 * 23
+
+
+def test_from_a_recording(go_program: Callable[..., Path], tracer: Tracer) -> None:
+    """What was recorded says the same as what was traced."""
+    program, recording = go_program(PROGRAM), tracer.folder / "events.gscope"
+    asked = [word for name in FUNCTIONS for word in ("--func", f"main.{name}")]
+    done = tracer("-b", program, *asked, "-o", recording, "--buffer", "16M", "--", program, "-end", "goexit")
+    assert done.status == 0, done.stderr
+    told = tracer("report", recording, "-f", "jsonl")
+    assert told.status == 0, told.stderr
+    assert check(done.stdout, told.events) > 200
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.19", "1.22.12", "1.26", "1.27"])
+def test_on_the_system_stack(version: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    """runtime.newproc1 runs on the system stack, for the goroutine that has said `go`: each call returns."""
+    program, out = go_program(PROGRAM.parent / "starts", version), tracer.folder / "events"
+    wanted = "callergp.goid" if version == "1.15" else "callergp.goid, ~r0.goid"  # it has no result there
+    asked = ("--func", "runtime.newproc1", "--args", wanted)
+    done = tracer("-b", program, *asked, "-f", "jsonl", "-o", out, "--", program)
+    assert done.status == 0, done.stderr
+    started = sorted(tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert len(started) == 23 * (1 + 3 * (1 + 2 * (1 + 1)))
+    events = parse(out.read_text())
+    ends = {event["call"]: event for event in of_type(events, "return")}
+    calls = [call for call in of_type(events, "call") if call["args"]["callergp.goid"] in {by for by, _ in started}]
+    by = sorted(by for by, _ in started)
+    # besides those of the program the run-time system has started some of its own, for the first goroutine
+    own = sum(call["args"]["callergp.goid"] == 1 for call in calls) - by.count(1)
+    assert own >= 0
+    assert sorted(call["args"]["callergp.goid"] for call in calls)[own:] == by
+    for call in calls:
+        end = ends[call["call"]]
+        assert "unwound" not in end
+        assert call["goid"] == end["goid"] == call["args"]["callergp.goid"]
+        assert any(remark.startswith("on the system stack") for remark in call["notes"][""])
+    if version != "1.15":
+        new = {(call["goid"], ends[call["call"]]["results"]["~r0.goid"]) for call in calls}
+        assert set(started) <= new
+    (summary,) = of_type(events, "summary")
+    check_accounting(summary)
+    assert (summary["lost"], summary["totals"]["unpaired"], summary["totals"]["unwound"]) == (0, 0, 0)
