@@ -189,8 +189,7 @@ def test_from_a_recording(go_program: Callable[..., Path], tracer: Tracer) -> No
 def test_on_the_system_stack(version: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
     """runtime.newproc1 runs on the system stack, for the goroutine that has said `go`: each call returns."""
     program, out = go_program(PROGRAM.parent / "starts", version), tracer.folder / "events"
-    wanted = "callergp.goid" if version == "1.15" else "callergp.goid, ~r0.goid"  # it has no result there
-    asked = ("--func", "runtime.newproc1", "--args", wanted)
+    asked = ("--func", "runtime.newproc1", "--args", "callergp.goid, ~r0.goid")
     done = tracer("-b", program, *asked, "-f", "jsonl", "-o", out, "--", program)
     assert done.status == 0, done.stderr
     started = sorted(tuple(map(int, line.split())) for line in done.stdout.splitlines())
@@ -208,9 +207,7 @@ def test_on_the_system_stack(version: str, go_program: Callable[..., Path], trac
         assert "unwound" not in end
         assert call["goid"] == end["goid"] == call["args"]["callergp.goid"]
         assert any(remark.startswith("on the system stack") for remark in call["notes"][""])
-    if version != "1.15":
-        new = {(call["goid"], ends[call["call"]]["results"]["~r0.goid"]) for call in calls}
-        assert set(started) <= new
+    assert set(started) <= {(call["goid"], ends[call["call"]]["results"]["~r0.goid"]) for call in calls}
     (summary,) = of_type(events, "summary")
     check_accounting(summary)
     assert (summary["lost"], summary["totals"]["unpaired"], summary["totals"]["unwound"]) == (0, 0, 0)
