@@ -133,6 +133,8 @@ static struct err *index_child(void *arg, Dwarf_Die *die, bool *stop)
 		err = origin_name(dw, &a.origin, &e.name);
 	if (!err && e.is_func)
 		err = dwarf_attr_pcs(dw, &a, &e.low, &e.high);
+	else if (!err)
+		err = dwarf_attr_u64(dw, &a.go_runtime_type, 0, &e.runtime_type);
 	e.is_inline = a.inlined.code != 0;
 	if (err)
 		return err;

@@ -34,7 +34,11 @@ struct dwarf_image {
 struct dwarf_entry {
 	const char *name;
 	uint64_t die;
-	uint64_t low, high; /* 0, 0: a type, or a function without code of its own */
+	union {
+		uint64_t low;          /* of a function; 0 where it has no code of its own, as high then is */
+		uint64_t runtime_type; /* of a type: DW_AT_go_runtime_type; 0 if none */
+	};
+	uint64_t high; /* 0 of a type */
 	uint32_t unit;
 	uint32_t next; /* of the same hash; index + 1, 0 at the end */
 	uint8_t is_func;

@@ -26,24 +26,13 @@ struct err *dwarf_info_runtime_types(struct dwarf_info *dw, struct dwarf_rtype *
 	v = malloc((dw->n_entries ? dw->n_entries : 1) * sizeof(*v));
 	if (!v)
 		return &err_nomem;
-	for (size_t i = 0; i < dw->n_entries && !err; i++) {
+	for (size_t i = 0; i < dw->n_entries; i++) {
 		const struct dwarf_entry *e = &dw->entries[i];
-		Dwarf_Attribute attr;
-		uint64_t offset;
-		Dwarf_Die die;
 
-		if (e->is_func || !dw->units[e->unit].go || strcmp(dw->units[e->unit].name, "runtime"))
-			continue;
-		err = dwarf_die_at(dw, dw->info.dbg, e->die, &die);
-		if (err || !dwarf_attr(&die, DW_AT_GO_RUNTIME_TYPE, &attr))
-			continue;
-		err = dwarf_attr_u64(dw, &attr, 0, &offset);
-		if (!err && offset)
-			v[n++] = (struct dwarf_rtype){ .runtime_type = offset, .die = e->die, .name = e->name };
-	}
-	if (err) {
-		free(v);
-		return err;
+		if (!e->is_func && e->runtime_type && dw->units[e->unit].go &&
+		    !strcmp(dw->units[e->unit].name, "runtime"))
+			v[n++] =
+				(struct dwarf_rtype){ .runtime_type = e->runtime_type, .die = e->die, .name = e->name };
 	}
 	qsort(v, n, sizeof(*v), by_runtime_type);
 	for (size_t i = 0; i < n; i++)

@@ -11,26 +11,34 @@
 
 #define ANY_MAX 2048u   /* types that an interface without methods is prepared for, of each group */
 #define ITAB_TYPE 8     /* offset of the type in runtime.itab (internal/abi.ITab) */
-#define ASKED_MAX 1024u /* pairs of interface type and hops: a plan that has more prepares for no others */
+#define ASKED_MAX 1024u /* interface types: a plan that has more prepares for no others */
+#define HOPS_MAX 256u
+
+/* An interface type, and what it can hold. */
+struct asked {
+	uint64_t interface;         /* run-time type; 0: without methods */
+	uint32_t *types;            /* indices in plan_interfaces.v, in the order in which they are prepared */
+	size_t n, most;             /* at most so many are prepared that were not yet */
+	uint8_t done[HOPS_MAX / 8]; /* bits, by hops */
+};
 
 struct plan_interfaces {
 	struct rtypes *rt;
 	struct dwarf_rtype *v;
 	size_t n;
-	uint8_t *prepared[256]; /* by hops: for each of v, whether it is; NULL where none is */
+	uint8_t *prepared[HOPS_MAX]; /* by hops: for each of v, whether it is; NULL where none is */
 	size_t n_asked;
-	struct {
-		uint64_t interface; /* run-time type; 0: without methods */
-		uint32_t hops;
-	} asked[ASKED_MAX];
+	struct asked asked[ASKED_MAX];
 };
 
 void plan_interfaces_destroy(struct plan_interfaces *in)
 {
 	if (!in)
 		return;
-	for (size_t i = 0; i < sizeof(in->prepared) / sizeof(*in->prepared); i++)
+	for (size_t i = 0; i < HOPS_MAX; i++)
 		free(in->prepared[i]);
+	for (size_t i = 0; i < in->n_asked; i++)
+		free(in->asked[i].types);
 	rtypes_destroy(in->rt);
 	free(in->v);
 	free(in);
@@ -119,23 +127,66 @@ static struct err *prepare_type(struct list_builder *r, size_t index, uint32_t h
 	return err;
 }
 
+/* Which types an interface can hold. `any` holds what is usual. */
+static void find_held(const struct plan_interfaces *in, struct asked *a)
+{
+	struct rtype_methods methods;
+
+	a->most = a->interface ? in->n : ANY_MAX;
+	if (!in->rt || (a->interface && !rtypes_asked(in->rt, a->interface, &methods)))
+		return;
+	if (a->interface) {
+		for (size_t i = 0; i < in->n; i++)
+			if (rtypes_implements(in->rt, in->v[i].runtime_type, &methods))
+				a->types[a->n++] = i;
+		return;
+	}
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < in->n; i++)
+			if (is_usual(in->v[i].name) && is_near(in->v[i].name) != pass)
+				a->types[a->n++] = i;
+}
+
+/* *ret is NULL where there are too many. */
+static struct err *asked_for(struct plan_interfaces *in, uint64_t interface, struct asked **ret)
+{
+	struct asked *a;
+
+	*ret = NULL;
+	for (size_t i = 0; i < in->n_asked; i++)
+		if (in->asked[i].interface == interface) {
+			*ret = &in->asked[i];
+			return NULL;
+		}
+	if (in->n_asked == ASKED_MAX)
+		return NULL;
+	a = &in->asked[in->n_asked];
+	*a = (struct asked){ .interface = interface, .types = malloc((in->n + 1) * sizeof(*a->types)) };
+	if (!a->types)
+		return &err_nomem;
+	in->n_asked++;
+	find_held(in, a);
+	uint32_t *less = realloc(a->types, (a->n + 1) * sizeof(*a->types));
+	if (less)
+		a->types = less;
+	*ret = a;
+	return NULL;
+}
+
 /* Every type that an interface of that type can hold. `interface` 0: any. */
 static struct err *prepare(struct list_builder *r, uint64_t interface, uint32_t hops)
 {
 	struct plan_builder *b = r->b;
 	struct plan_interfaces *in = b->interfaces;
 	struct plan_dispatch unknown = { .group = hops };
-	struct err *err = NULL;
+	struct asked *a;
+	struct err *err = asked_for(in, interface, &a);
 	size_t n = 0;
 	bool added;
 
-	for (size_t i = 0; i < in->n_asked; i++)
-		if (in->asked[i].hops == hops && in->asked[i].interface == interface)
-			return NULL;
-	if (in->n_asked == ASKED_MAX)
-		return NULL;
-	in->asked[in->n_asked].hops = hops;
-	in->asked[in->n_asked++].interface = interface;
+	if (err || !a || a->done[hops / 8] >> hops % 8 & 1)
+		return err;
+	a->done[hops / 8] |= 1 << hops % 8;
 	if (!in->prepared[hops]) {
 		in->prepared[hops] = calloc(1, in->n + 1);
 		if (!in->prepared[hops])
@@ -144,14 +195,10 @@ static struct err *prepare(struct list_builder *r, uint64_t interface, uint32_t 
 		if (!err)
 			err = plan_append(b, dispatches, unknown);
 	}
-	for (int pass = 0; pass < 2 && in->rt; pass++)
-		for (size_t i = 0; i < in->n && !err; i++) {
-			if (interface ? pass || !rtypes_implements(in->rt, in->v[i].runtime_type, interface)
-				      : n >= ANY_MAX || !is_usual(in->v[i].name) || is_near(in->v[i].name) == pass)
-				continue;
-			err = prepare_type(r, i, hops, &added);
-			n += added;
-		}
+	for (size_t i = 0; i < a->n && n < a->most && !err; i++) {
+		err = prepare_type(r, a->types[i], hops, &added);
+		n += added;
+	}
 	return err;
 }
 
@@ -165,7 +212,7 @@ struct err *follow_interface(struct list_builder *r, const struct source *s, uin
 	struct err *err;
 	bool added;
 
-	if (step.src.ptr.kind == LOC_NONE || step.src.len.kind == LOC_NONE || s->hops > UINT8_MAX)
+	if (step.src.ptr.kind == LOC_NONE || step.src.len.kind == LOC_NONE || s->hops >= HOPS_MAX)
 		return NULL;
 	err = open_interfaces(r->b);
 	/* An interface type that the run-time system does not know: what methods it asks for is not known either, so it may be anything. */

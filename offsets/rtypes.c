@@ -151,12 +151,7 @@ static uint64_t size_by_kind(const struct rtypes *rt, uint8_t kind)
 	return RTYPE_SIZE;
 }
 
-struct method_names {
-	const uint8_t *v;
-	size_t n, each; /* bytes from one to the next; each begins with the offset of its name */
-};
-
-static bool methods_of(const struct rtypes *rt, uint64_t type, struct method_names *ret)
+static bool methods_of(const struct rtypes *rt, uint64_t type, struct rtype_methods *ret)
 {
 	const uint8_t *p = at(rt, type, RTYPE_SIZE), *u;
 	uint64_t uncommon, n;
@@ -170,11 +165,11 @@ static bool methods_of(const struct rtypes *rt, uint64_t type, struct method_nam
 	n = word(u + 4, 2);
 	if (n > METHODS_MAX)
 		return false;
-	*ret = (struct method_names){ .v = at(rt, uncommon + word(u + 8, 4), n * 16), .n = n, .each = 16 };
+	*ret = (struct rtype_methods){ .v = at(rt, uncommon + word(u + 8, 4), n * 16), .n = n, .each = 16 };
 	return ret->v;
 }
 
-static bool asked_by(const struct rtypes *rt, uint64_t interface, struct method_names *ret)
+bool rtypes_asked(const struct rtypes *rt, uint64_t interface, struct rtype_methods *ret)
 {
 	const uint8_t *p = at(rt, interface, RTYPE_SIZE + 32);
 	uint64_t slice[2];
@@ -189,37 +184,42 @@ static bool asked_by(const struct rtypes *rt, uint64_t interface, struct method_
 	}
 	if (slice[1] > METHODS_MAX || (slice[1] && slice[0] < rt->base))
 		return false;
-	*ret = (struct method_names){ .v = at(rt, slice[1] ? slice[0] - rt->base : 0, slice[1] * 8),
-				      .n = slice[1],
-				      .each = 8 };
+	*ret = (struct rtype_methods){ .v = at(rt, slice[1] ? slice[0] - rt->base : 0, slice[1] * 8),
+				       .n = slice[1],
+				       .each = 8 };
 	return ret->v;
 }
 
-bool rtypes_implements(const struct rtypes *rt, uint64_t type, uint64_t interface)
+static bool same_name(const struct rtypes *rt, uint64_t a, uint64_t b)
 {
-	struct method_names has, wants;
-	size_t i = 0, k = 0;
+	size_t len_a, len_b;
+	const char *s, *t;
 
-	if (!asked_by(rt, interface, &wants))
-		return false;
-	if (!wants.n)
+	if (a == b)
 		return true;
-	if (!methods_of(rt, type, &has))
-		return false;
-	/* Both are sorted by name. */
-	while (i < wants.n) {
-		size_t len_a, len_b;
-		const char *a = name_at(rt, word(wants.v + i * wants.each, 4), &len_a), *b;
+	s = name_at(rt, a, &len_a);
+	t = name_at(rt, b, &len_b);
+	return s && t && len_a == len_b && !memcmp(s, t, len_a);
+}
 
-		for (; a && k < has.n; k++) {
-			b = name_at(rt, word(has.v + k * has.each, 4), &len_b);
-			if (b && len_a == len_b && !memcmp(a, b, len_a))
-				break;
-		}
-		if (!a || k == has.n)
+bool rtypes_implements(const struct rtypes *rt, uint64_t type, const struct rtype_methods *asked)
+{
+	struct rtype_methods has;
+	size_t k = 0;
+
+	if (!asked->n)
+		return true;
+	if (!methods_of(rt, type, &has) || has.n < asked->n)
+		return false;
+	/* Both are sorted by name. Of a method: the offsets of its name and of its type, which the linker left 0 where nothing can call it. */
+	for (size_t i = 0; i < asked->n; i++, k++) {
+		const uint8_t *a = asked->v + i * asked->each;
+
+		while (k < has.n && (memcmp(a + 4, has.v + k * has.each + 4, 4) != 0 ||
+				     !same_name(rt, word(a, 4), word(has.v + k * has.each, 4))))
+			k++;
+		if (k == has.n)
 			return false;
-		i++;
-		k++;
 	}
 	return true;
 }

@@ -26,7 +26,17 @@ struct err *rtypes_read(const struct rtypes *rt, uint64_t offset, struct rtype *
 /* The type's name as Go prints it: with the package's name, not its path. False where it cannot be read. */
 bool rtypes_name(const struct rtypes *rt, uint64_t offset, char name[RTYPE_NAME_MAX]);
 
-/* Has the type the methods that the interface type asks for? Names are compared, not signatures: it may say yes where Go says no. */
-bool rtypes_implements(const struct rtypes *rt, uint64_t type, uint64_t interface);
+/* The methods that an interface type asks for. */
+struct rtype_methods {
+	const uint8_t *v;
+	size_t n, each; /* bytes from one to the next */
+};
+
+/* False where they cannot be read. */
+bool rtypes_asked(const struct rtypes *rt, uint64_t interface, struct rtype_methods *ret);
+
+/* Has the type these methods? Found as the run-time system does (runtime/iface.go, itabInit), but that packages of unexported methods are
+ * not compared: it may say yes where Go says no. */
+bool rtypes_implements(const struct rtypes *rt, uint64_t type, const struct rtype_methods *asked);
 
 #endif
