@@ -233,18 +233,48 @@ static void write_steps(struct jout *out, const struct plan *p, uint32_t first, 
 	jout_array_end(out);
 }
 
-/* What the steps of sites lead to. */
-static void write_lists(struct jout *out, const struct plan *p)
+static void mark_lists(const struct plan *p, uint32_t first, uint32_t n, uint8_t *marked, uint32_t *queue,
+		       size_t *n_queue)
 {
+	for (uint32_t i = first; i < first + n; i++) {
+		if (p->steps[i].op != STEP_EACH || marked[p->steps[i].off])
+			continue;
+		marked[p->steps[i].off] = 1;
+		queue[(*n_queue)++] = p->steps[i].off;
+	}
+}
+
+/* The lists that the steps of sites lead to by themselves; those for the types that interfaces can hold, of which a large program has
+ * thousands, where they are asked for. */
+static struct err *write_lists(struct jout *out, const struct plan *p, bool interfaces)
+{
+	uint8_t *marked _cleanup_free_ = calloc(p->n_lists + 1, 1);
+	uint32_t *queue _cleanup_free_ = calloc(p->n_lists + 1, sizeof(*queue));
+	size_t n = 0;
+
+	if (!marked || !queue)
+		return &err_nomem;
+	for (size_t i = 0; i < p->n_sites; i++)
+		mark_lists(p, p->sites[i].first_step, p->sites[i].n_steps, marked, queue, &n);
+	for (size_t i = 0; i < n; i++)
+		mark_lists(p, p->lists[queue[i]].first_step, p->lists[queue[i]].n_steps, marked, queue, &n);
 	jout_key(out, "lists");
 	jout_array_begin(out);
 	for (size_t i = 0; i < p->n_lists; i++) {
+		if (!interfaces && !marked[i])
+			continue;
 		jout_object_begin(out);
+		jout_key(out, "list");
+		jout_u64(out, i);
 		write_steps(out, p, p->lists[i].first_step, p->lists[i].n_steps);
 		jout_object_end(out);
 	}
 	jout_array_end(out);
 	jout_key(out, "interfaces");
+	if (!interfaces) {
+		jout_u64(out, p->n_dispatches);
+		return NULL;
+	}
 	jout_array_begin(out);
 	for (size_t i = 0; i < p->n_dispatches; i++) {
 		jout_object_begin(out);
@@ -257,6 +287,7 @@ static void write_lists(struct jout *out, const struct plan *p)
 		jout_object_end(out);
 	}
 	jout_array_end(out);
+	return NULL;
 }
 
 static void write_plan_site(struct jout *out, const struct plan *p, const struct plan_site *s)
@@ -349,7 +380,7 @@ static void write_unwinds(struct jout *out, const struct plan *p)
 	jout_object_end(out);
 }
 
-#define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--args EXPR …]"
+#define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--interfaces] [--args EXPR …]"
 
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
 {
@@ -357,6 +388,7 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 		.args = true, .results = true, .returns = true, .string_size = 256, .depth = 2, .elements = 64
 	};
 	const char *pattern, *expressions[EXPR_LIST_MAX];
+	bool interfaces = false;
 	struct plan *plan;
 
 	for (int i = 1; i < argc; i++) {
@@ -364,6 +396,8 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 			options.args = options.results = false;
 		else if (!strcmp(argv[i], "--raw-words"))
 			options.raw_words = true;
+		else if (!strcmp(argv[i], "--interfaces"))
+			interfaces = true;
 		else if (!strcmp(argv[i], "--args") && i + 1 < argc && options.n_expressions < EXPR_LIST_MAX)
 			expressions[options.n_expressions++] = argv[++i];
 		else
@@ -402,8 +436,8 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 	for (size_t i = 0; i < plan->n_funcs; i++)
 		write_plan_func(out, plan, &plan->funcs[i]);
 	jout_array_end(out);
-	write_lists(out, plan);
+	err = write_lists(out, plan, interfaces);
 	jout_object_end(out);
 	plan_destroy(plan);
-	return NULL;
+	return err;
 }

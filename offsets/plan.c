@@ -686,6 +686,8 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	plan_lists_destroy(b.lists);
 	plan_interfaces_destroy(b.interfaces);
 	plan_closures_destroy(b.closures);
+	if (!err)
+		err = plan_merge_lists(b.plan);
 	if (!err && b.expressions && !b.expressions->n_fit) {
 		err = b.expressions->misfit; /* none of them: the expressions are wrong */
 		b.expressions->misfit = NULL;

@@ -33,6 +33,9 @@ void plan_closures_destroy(struct plan_closures *closures);
 struct err *plan_closure_type(struct plan_builder *b, const struct dwarf_closure *closure, uint32_t *type_ret,
 			      bool *partial_ret);
 
+/* One list for all that read alike (plan_merge.c). */
+struct err *plan_merge_lists(struct plan *plan);
+
 struct err *plan_grow(void *arrayp, size_t *cap, size_t n, size_t item);
 
 #define plan_append(b, field, value)                                                                                   \
