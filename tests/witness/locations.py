@@ -49,7 +49,7 @@ class Comparison:
         names = [symbol.removesuffix(".abi0") for _, _, symbol in self.drawn]
         llvm = dwarfdump.subprograms(self.path, {x for name in names for x in (name, source_name(name))})
         answers = many.ask(self.program, self.path, [("params", name) for name in names])
-        plans = many.ask(self.program, self.path, [("plan", name, "--no-values") for name in names])
+        plans = many.ask(self.program, self.path, [("plan", name) for name in names])
         found = {}
         for (at, _, symbol), name, answer in zip(self.drawn, names, answers):
             subprogram = self.function(at, symbol, name, answer, llvm)

@@ -31,7 +31,7 @@ class Sites:
 
     def run(self) -> Report:
         names = [symbol.removesuffix(".abi0") for _, _, symbol in self.drawn]
-        plans = many.ask(self.program, self.path, [("plan", name, "--no-values") for name in names])
+        plans = many.ask(self.program, self.path, [("plan", name) for name in names])
         chosen: list[tuple[str, dict[str, Any]]] = []
         for name, plan in zip(names, plans):
             self.report.counts["functions"] += 1
