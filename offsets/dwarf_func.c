@@ -145,7 +145,7 @@ static bool has_location(Dwarf_Attribute *attr)
 	case DW_FORM_block1:
 	case DW_FORM_block2:
 	case DW_FORM_block4:
-		return !dwarf_formblock(attr, &block) && block.length;
+		return dwarf_attr_block(attr, &block) && block.length;
 	}
 	return true;
 }

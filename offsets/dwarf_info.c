@@ -279,6 +279,15 @@ struct err *dwarf_attr_u64(const struct dwarf_info *dw, Dwarf_Attribute *attr, u
 	return NULL;
 }
 
+bool dwarf_attr_block(Dwarf_Attribute *attr, Dwarf_Block *ret)
+{
+	bool is = !dwarf_formblock(attr, ret);
+
+	if (!is)
+		dwarf_errno(); /* no error, and not to be told with the next one */
+	return is;
+}
+
 static bool is_address_form(unsigned int form)
 {
 	return form == DW_FORM_addr || form == DW_FORM_addrx || (form >= DW_FORM_addrx1 && form <= DW_FORM_addrx4);
@@ -545,8 +554,12 @@ static struct err *cfa_of(struct dwarf_info *dw, Dwarf_CFI *cfi, uint64_t pc, in
 	Dwarf_Op *ops;
 	size_t n;
 
-	if (!cfi || dwarf_cfi_addrframe(cfi, pc, &frame))
+	if (!cfi)
 		return &err_notfound;
+	if (dwarf_cfi_addrframe(cfi, pc, &frame)) {
+		dwarf_errno(); /* not to be told with the next error */
+		return &err_notfound;
+	}
 	if (dwarf_frame_cfa(frame, &ops, &n)) {
 		free(frame);
 		return err_create(ERR_MALFORMED, "%s: frame information at %#" PRIx64 ": %s", dw->elf->path, pc,

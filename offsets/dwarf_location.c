@@ -233,7 +233,7 @@ static struct err *frame_base(struct locator *l, const struct dwarf_func *func)
 	Dwarf_Die die;
 	struct err *err = dwarf_die_at(l->dw, l->dw->loc.dbg, func->die, &die);
 
-	if (!err && dwarf_attr(&die, DW_AT_frame_base, &attr) && !dwarf_formblock(&attr, &block))
+	if (!err && dwarf_attr(&die, DW_AT_frame_base, &attr) && dwarf_attr_block(&attr, &block))
 		l->cfa_base = block.length == 1 && block.data[0] == DW_OP_call_frame_cfa;
 	return err;
 }
@@ -380,7 +380,7 @@ struct err *dwarf_info_location(struct dwarf_info *dw, const struct dwarf_func *
 	if (!dwarf_attr(&die, DW_AT_location, &attr))
 		return &err_notfound;
 	l.attr = &attr;
-	if (!dwarf_formblock(&attr, &block)) {
+	if (dwarf_attr_block(&attr, &block)) {
 		if (!block.length)
 			return &err_notfound;
 		err = add_block(&l, &block);

@@ -102,6 +102,9 @@ struct err *dwarf_attr_string(const struct dwarf_info *dw, Dwarf_Attribute *attr
 /* An unsigned number; `missing` where the attribute is not there. */
 struct err *dwarf_attr_u64(const struct dwarf_info *dw, Dwarf_Attribute *attr, uint64_t missing, uint64_t *ret);
 
+/* Is it a block of bytes? */
+bool dwarf_attr_block(Dwarf_Attribute *attr, Dwarf_Block *ret);
+
 /* low and high address; 0, 0 where the DIE has none. */
 struct err *dwarf_attr_pcs(const struct dwarf_info *dw, struct dwarf_attrs *attrs, uint64_t *low_ret,
 			   uint64_t *high_ret);

@@ -353,7 +353,7 @@ static struct err *member_offset(const struct dwarf_info *dw, Dwarf_Attribute *a
 	*ret = 0; /* of a union */
 	if (!attr->code)
 		return NULL;
-	if (dwarf_formblock(attr, &block))
+	if (!dwarf_attr_block(attr, &block))
 		return dwarf_attr_u64(dw, attr, 0, ret);
 	if (dwarf_getlocation(attr, &ops, &n) || n != 1 || ops[0].atom != DW_OP_plus_uconst)
 		return dwarf_malformed(dw, 0, "DW_AT_data_member_location");

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import forging
 import pytest
 from tracing import Run, Tracer, check_error, of_type, parse
 
@@ -128,6 +129,25 @@ def test_bit_flips(seed: int, tracee: Callable[..., Path], tracer: Tracer, tmp_p
     if run.status:
         check_error(run, NOTHING, r".")
     assert "Traceback" not in run.stderr
+
+
+def test_debug_information_that_contradicts_itself(
+    go_program: Callable[..., Path], tracer: Tracer, tmp_path: Path
+) -> None:
+    """What cannot be told is left out, and said; the rest is traced as ever."""
+    forger = forging.Forger(go_program(forging.PROGRAM, "1.26", "uncompressed")).begin(tmp_path / "forged")
+    forger.refer(forger.child(forger.die("main.Outer"), "In"), forger.die("main.Outer"))
+    program = forger.write()
+    run = tracer("--func", "main.take*", "-f", "jsonl", "--", program)
+    assert run.status == 0
+    calls = {c["func"]: c["args"] for c in of_type(parse(run.stdout), "call")}
+    assert set(calls) == {f"main.take{name}" for name in ("Outer", "Number", "Grid", "Doer", "Selves")}
+    assert calls["main.takeOuter"] == {}
+    assert calls["main.takeNumber"] == {"n": 2, "s": "x"}
+    assert calls["main.takeDoer"]["d"]["value"]["to"] == {"s": "y"}
+    (warning,) = (line for line in run.stderr.splitlines() if line.startswith("warning: "))
+    assert warning.startswith("warning: main.takeOuter: debug information: ")
+    assert warning.endswith("type 'main.Outer' contains itself")
 
 
 # Functions
