@@ -235,11 +235,12 @@ void plan_destroy(struct plan *plan);
 struct err *plan_abi_layout(struct program *program, const struct func *func, struct abi_layout *ret);
 
 /* Keep a plan in a file and read it back (plan_io.c). Reading checks every index, size and string; ERR_MALFORMED says which is wrong. */
-struct err *plan_write(const struct plan *plan, const char *path);
-struct err *plan_read(const char *path, struct plan **ret);
 struct err *plan_write_fd(const struct plan *plan, int fd); /* at the current offset */
 struct err *plan_read_fd(int fd, struct plan **ret);        /* from the current offset to the end of the file */
 struct err *plan_check(const struct plan *plan);
+
+/* A plan that was read back is used for a file with the same bytes, which is called so. */
+struct err *plan_set_file(struct plan *plan, const char *path, const struct file_id *id);
 
 static inline const char *plan_string(const struct plan *plan, uint32_t offset)
 {

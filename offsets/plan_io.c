@@ -2,7 +2,6 @@
 /* A plan in a file: a head with the sizes of every structure and the length of every array, then the arrays as they stand in memory.
  * It is read back only by the build that wrote it (the sizes and PLAN_FORMAT must agree), and is as untrusted as any other file. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,17 +91,6 @@ struct err *plan_write_fd(const struct plan *plan, int fd)
 	return ok ? NULL : err_create(ERR_IO, "writing a plan: %s", strerror(errno));
 }
 
-struct err *plan_write(const struct plan *plan, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_create(ERR_IO, "%s: %s", path, strerror(errno));
-	struct err *err = plan_write_fd(plan, fd);
-	if (close(fd) && !err)
-		err = err_create(ERR_IO, "%s: %s", path, strerror(errno));
-	return err;
-}
-
 static bool read_all(int fd, void *data, size_t size)
 {
 	uint8_t *p = data;
@@ -168,14 +156,25 @@ struct err *plan_read_fd(int fd, struct plan **ret)
 	return NULL;
 }
 
-struct err *plan_read(const char *path, struct plan **ret)
+struct err *plan_set_file(struct plan *plan, const char *path, const struct file_id *id)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_create(ERR_IO, "%s: %s", path, strerror(errno));
-	struct err *err = plan_read_fd(fd, ret);
-	close(fd);
-	return err ? err_wrap(err, "%s", path) : NULL;
+	struct type_table *t = &plan->types;
+	size_t len = strlen(path) + 1;
+	char *strings;
+
+	if (len > UINT32_MAX - t->strings_size)
+		return err_create(ERR_UNSUPPORTED, "too many names in a plan");
+	/* Not interned: a table that was read back has no lookup tables, and needs none for one name. */
+	strings = realloc(t->strings, t->strings_size + len);
+	if (!strings)
+		return &err_nomem;
+	t->strings = strings;
+	memcpy(strings + t->strings_size, path, len);
+	plan->binary.path = t->strings_size;
+	t->strings_size += len;
+	t->strings_cap = t->strings_size;
+	plan->binary.id = *id;
+	return NULL;
 }
 
 /* ---- checking ------------------------------------------------------------------------------------------------ */

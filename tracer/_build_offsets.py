@@ -124,8 +124,9 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
                         const char *const *excludes, size_t n_excludes, const struct plan_options *options,
                         struct plan **ret);
 void plan_destroy(struct plan *plan);
-struct err *plan_write(const struct plan *plan, const char *path);
-struct err *plan_read(const char *path, struct plan **ret);
+struct err *plan_write_fd(const struct plan *plan, int fd);
+struct err *plan_read_fd(int fd, struct plan **ret);
+struct err *plan_set_file(struct plan *plan, const char *path, const struct file_id *id);
 const char *plan_string(const struct plan *plan, uint32_t offset);
 """
 )

@@ -10,21 +10,26 @@ from typing import Callable
 
 from tracer import __version__, cache, native, processes
 from tracer.errors import TracerError, UsageError
-from tracer.plan import Plan, Program, ReadOptions
+from tracer.plan import FileId, Plan, Program, ReadOptions
 from tracer.processes import FileIdentity
 
-FileId = tuple[int, int, int, int, int]
+DEBUG_FOLDER = "GOPHERSCOPE_DEBUG_FOLDER"  # offsets/debug_file.c
 
 
 def _file_id(st: os.stat_result) -> FileId:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
-def _id_of(path: str) -> FileId | None:
+def _content_of(path: str) -> str | None:
+    """What stands for the bytes of a file, or None."""
     try:
-        return _file_id(os.stat(path))  # noqa: PTH116
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError):
         return None
+    try:
+        return cache.content(fd)
+    finally:
+        os.close(fd)
 
 
 class OpenedBinary:
@@ -73,34 +78,67 @@ class OpenedBinary:
         options: ReadOptions,
         on_miss: Callable[[], None],
     ) -> Plan:
-        # the module's own time stands for the rules by which it plans, which change while it is being written
-        rules = os.stat(native.offsets().__file__).st_mtime_ns  # noqa: PTH116
-        debug = None if self.debug_file is None else (self.debug_file, _id_of(self.debug_file))
-        key = cache.key(__version__, rules, self.path, self.file_id, debug, list(patterns), list(excludes), options)
-        kept = cache.find("plan", key)
-        if kept is not None:
-            try:
-                plan = Plan.read(str(kept))
-            except TracerError:
-                cache.drop(kept)
-            else:
-                if plan.file_id == self.file_id and self._debug_is_same(plan):
-                    return plan
-                plan.close()
-                cache.drop(kept)
+        key = self._key(patterns, excludes, options, on_miss)
+        plan = self._kept(key) if key else None
+        if plan is not None:
+            return plan
         on_miss()
         with Program(self.path, self.name, self.debug_file) as program:
             plan = program.plan(patterns, excludes, options)
-        cache.put("plan", key, plan.write)
+        # Without debug information, some may be installed until the next time.
+        if key and plan.has_dwarf and plan.file_id == self.file_id == _file_id(os.fstat(self.fd)):
+            self._keep(key, plan)
         return plan
 
+    def _key(
+        self,
+        patterns: Sequence[str],
+        excludes: Sequence[str],
+        options: ReadOptions,
+        on_miss: Callable[[], None],
+    ) -> str | None:
+        """What stands for a request on this file: for its bytes, wherever they are, and for the rules by which they
+        are planned. None where nothing can be kept."""
+        content = cache.content(self.fd, on_miss)
+        if content is None or _file_id(os.fstat(self.fd)) != self.file_id:
+            return None
+        rules = _content_of(native.offsets().__file__)
+        given = None if self.debug_file is None else _content_of(self.debug_file)
+        if rules is None or (self.debug_file is not None and given is None):
+            return None
+        debug = (self.debug_file, given, os.environ.get(DEBUG_FOLDER))
+        return cache.key(__version__, rules, content, debug, list(patterns), list(excludes), options)
+
     @staticmethod
-    def _debug_is_same(plan: Plan) -> bool:
-        """Whether a kept plan has the debug information that would be found now."""
-        if plan.debug_file is None:
-            return plan.has_dwarf  # without any it may have been installed since
-        path, file_id = plan.debug_file
-        return _id_of(path) == file_id
+    def _keep(key: str, plan: Plan) -> None:
+        debug = "" if plan.debug_file is None else _content_of(plan.debug_file[0])
+        if debug is None:
+            return
+        head = debug.ljust(64).encode("ascii")
+
+        def write(fd: int) -> None:
+            os.write(fd, head)
+            plan.write(fd)
+
+        cache.put("plan", key, write)
+
+    def _kept(self, key: str) -> Plan | None:
+        """The plan that was kept, if the debug information that it was made of is still the same."""
+        entry = cache.find("plan", key)
+        if entry is None:
+            return None
+        with entry:
+            try:
+                debug = entry.read(64).decode("ascii").strip()
+                plan = Plan.read(entry.fileno(), self.path, self.file_id)
+            except (TracerError, UnicodeDecodeError):
+                cache.drop("plan", key)
+                return None
+        if plan.debug_file is None or _content_of(plan.debug_file[0]) == debug:
+            return plan
+        plan.close()
+        cache.drop("plan", key)
+        return None
 
 
 @contextmanager

@@ -16,6 +16,9 @@ from tracer.errors import EXIT_USAGE, NothingToTraceError, TracerError, UsageErr
 
 SUGGESTIONS_MAX = 3
 
+FileId = tuple[int, int, int, int, int]
+"""(device, inode, size, mtime, ctime) of a file; times in ns."""
+
 # In the order of record.regs (bpf_c/record.h).
 REGISTER_NAMES = ("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11", "rdx")
 
@@ -120,7 +123,7 @@ class Program:
         return text(self._o.ffi, build.version) if build else ""
 
     @property
-    def file_id(self) -> tuple[int, int, int, int, int]:
+    def file_id(self) -> FileId:
         """(device, inode, size, mtime, ctime) of the file as it was opened; times in ns."""
         i = self._program.elf.id
         return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns
@@ -282,15 +285,24 @@ class Plan:
         self.pointer = pointer
 
     @classmethod
-    def read(cls, path: str) -> Plan:
-        """One that was kept in a file. Everything in it is checked."""
+    def read(cls, fd: int, path: str, file_id: FileId) -> Plan:
+        """One that was kept, read from where the descriptor stands. Everything in it is checked.
+
+        path, file_id: of the file that it is used for, which may be another copy than that it was made of.
+        """
         o = native.offsets()
         out = o.ffi.new("struct plan **")
-        take(o.ffi, o.lib, o.lib.plan_read(os.fsencode(path), out))
-        return cls(out[0])
+        take(o.ffi, o.lib, o.lib.plan_read_fd(fd, out))
+        plan = cls(out[0])
+        try:
+            take(o.ffi, o.lib, o.lib.plan_set_file(plan.pointer, os.fsencode(path), [file_id]))
+        except BaseException:
+            plan.close()
+            raise
+        return plan
 
-    def write(self, path: str) -> None:
-        take(self._o.ffi, self._o.lib, self._o.lib.plan_write(self.pointer, os.fsencode(path)))
+    def write(self, fd: int) -> None:
+        take(self._o.ffi, self._o.lib, self._o.lib.plan_write_fd(self.pointer, fd))
 
     def close(self) -> None:
         if self.pointer:
@@ -325,7 +337,7 @@ class Plan:
         return self._string(self.pointer.binary.dwarf_why)
 
     @property
-    def debug_file(self) -> tuple[str, tuple[int, int, int, int, int]] | None:
+    def debug_file(self) -> tuple[str, FileId] | None:
         """The separate file that the debug information came from, and which version of it (as file_id)."""
         path = self._string(self.pointer.binary.debug_file)
         i = self.pointer.binary.debug_id
@@ -342,7 +354,7 @@ class Plan:
         return self._string(self.pointer.binary.unwinds_why)
 
     @property
-    def file_id(self) -> tuple[int, int, int, int, int]:
+    def file_id(self) -> FileId:
         i = self.pointer.binary.id
         return i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns
 

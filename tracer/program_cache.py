@@ -32,10 +32,10 @@ class CachedCompiler:
         key = cache.key(source, list(cflags), *_surroundings())
         kept = cache.find("program", key)
         if kept is not None:
-            blob = kept.read_bytes()
+            with kept:
+                blob = kept.read()
             if blob.startswith(MAGIC):
                 return blob
-            cache.drop(kept)
         blob = self._compiler.compile(source, cflags)
         cache.put("program", key, blob)
         return blob

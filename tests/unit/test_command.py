@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tracer import cache, output
+from tracer import output
 from tracer.command import Command, drop_privileges
 from tracer.errors import TracerError, UsageError
 
@@ -292,90 +292,3 @@ def test_color_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not output.wants_color("auto", theirs)
     os.close(ours)
     os.close(theirs)
-
-
-# ---- what is kept between runs --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own. Its parents are taken for safe: where tests run, they often are not."""
-    folder = tmp_path / "cache"
-    folder.mkdir(mode=0o700)
-    monkeypatch.delenv("GOPHERSCOPE_CACHE", raising=False)
-    monkeypatch.setattr(cache, "ROOT_FOLDER", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    if os.geteuid() != 0:
-        folder = tmp_path / "gopherscope"
-    return folder
-
-
-def test_cache_keeps(cache_folder: Path) -> None:
-    assert cache.find("plan", "k") is None
-    cache.put("plan", "k", b"bytes")
-    found = cache.find("plan", "k")
-    assert found is not None
-    assert found.read_bytes() == b"bytes"
-    assert stat.S_IMODE(found.stat().st_mode) == 0o600
-    assert cache.find("program", "k") is None
-    cache.drop(found)
-    assert cache.find("plan", "k") is None
-
-
-def test_cache_off(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOPHERSCOPE_CACHE", "off")
-    cache.put("plan", "k", b"bytes")
-    assert cache.folder() is None
-    assert list(cache_folder.glob("*")) == []
-
-
-def test_cache_that_others_can_write_is_not_used(cache_folder: Path) -> None:
-    cache.put("plan", "k", b"bytes")
-    cache_folder.chmod(0o777)
-    assert cache.folder() is None
-    assert cache.find("plan", "k") is None
-    cache_folder.chmod(0o700)
-    cache_folder.parent.chmod(0o777)
-    assert cache.find("plan", "k") is None
-
-
-@needs_root
-def test_cache_of_another_user_is_not_used(cache_folder: Path) -> None:
-    cache.put("plan", "k", b"bytes")
-    found = cache.find("plan", "k")
-    assert found is not None
-    os.chown(found, 54321, 54321)
-    assert cache.find("plan", "k") is None
-    os.chown(cache_folder, 54321, 54321)
-    assert cache.folder() is None
-
-
-def test_cache_links_are_not_followed(cache_folder: Path, tmp_path: Path) -> None:
-    cache.put("plan", "k", b"bytes")
-    found = cache.find("plan", "k")
-    assert found is not None
-    found.rename(tmp_path / "elsewhere")
-    found.symlink_to(tmp_path / "elsewhere")
-    assert cache.find("plan", "k") is None
-
-
-def test_cache_failure_leaves_nothing(cache_folder: Path) -> None:
-    def fail(path: str) -> None:
-        Path(path).write_text("half")
-        raise TracerError("disk full")
-
-    cache.put("plan", "k", fail)
-    assert list(cache_folder.iterdir()) == []
-
-
-def test_cache_is_bounded(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "ENTRIES_MAX", 5)
-    for i in range(7):
-        cache.put("plan", str(i), b"x")
-        os.utime(cache_folder / f"{i}.plan", (i, i))
-    assert sorted(p.name for p in cache_folder.iterdir()) == [f"{i}.plan" for i in range(2, 7)]
-
-
-def test_cache_key_tells_apart() -> None:
-    keys = {cache.key(*parts) for parts in (("ab",), ("a", "b"), (b"ab",), ("a", "b", None), (["a", "b"],), (1, 2))}
-    assert len(keys) == 6

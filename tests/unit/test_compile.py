@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -207,15 +209,17 @@ def test_errors_of_the_compiler_are_shown_with_their_place() -> None:
 
 
 @pytest.mark.usefixtures("bcc")
-def test_a_map_of_another_size_compiles_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_of_another_size_compiles_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept program is found again for the same text and flags, and for no others."""
-    kept: dict[tuple[str, str], Path] = {}
+    kept: dict[tuple[str, str], bytes] = {}
 
     def put(kind: str, name: str, data: bytes) -> None:
-        kept[kind, name] = tmp_path / name
-        kept[kind, name].write_bytes(data)
+        kept[kind, name] = data
 
-    monkeypatch.setattr(program_cache.cache, "find", lambda kind, name: kept.get((kind, name)))
+    def find(kind: str, name: str) -> BinaryIO | None:
+        return io.BytesIO(kept[kind, name]) if (kind, name) in kept else None
+
+    monkeypatch.setattr(program_cache.cache, "find", find)
     monkeypatch.setattr(program_cache.cache, "put", put)
     monkeypatch.setattr(program_cache, "assemble", lambda name: SMALL)
     blobs = [program_cache.CachedCompiler().program("x", [f"-DVALUE={v}"]) for v in (23, 29, 23)]
