@@ -6,7 +6,8 @@
 #include "internal.h"
 
 struct flat {
-	uint32_t next;
+	uint32_t next, cap;
+	struct step *steps;         /* of the map, until flat_end() */
 	uint32_t *lists[PLANS_MAX]; /* by plan: where its lists begin in the map */
 };
 
@@ -14,13 +15,13 @@ struct flat {
 void flat_count(const struct collector *c, uint32_t *n_flat, uint32_t *n_dispatch);
 
 /* Put in the lists of all plans, and what leads to them; nothing where the maps are not there. */
-struct err *flat_fill_lists(struct collector *c, struct flat *flat);
-void flat_deinit(struct flat *flat);
+struct err *flat_begin(struct collector *c, struct flat *flat);
 
 /* Append steps of a plan at flat->next. */
-struct err *flat_put(struct collector *c, struct flat *flat, uint32_t plan_index, uint32_t first, uint32_t n);
+struct err *flat_put(struct flat *flat, const struct plan *plan, uint32_t plan_index, uint32_t first, uint32_t n);
 
-/* load.c: one entry of an array map. */
-struct err *map_put(int fd, const char *map, uint32_t key, const void *value);
+/* All is there: give it to the kernel. */
+struct err *flat_end(struct collector *c, struct flat *flat);
+void flat_deinit(struct flat *flat);
 
 #endif

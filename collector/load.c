@@ -376,7 +376,7 @@ static int map_by_name(const struct collector *c, const char *name)
 	return -1;
 }
 
-struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
+static struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
 {
 	if (bpf_update_elem(fd, &key, (void *)value, BPF_ANY))
 		return err_create(ERR_KERNEL, "map '%s', entry %u: %s", map, key, strerror(errno));
@@ -413,7 +413,7 @@ static struct err *fill_sites(struct collector *c, struct loader *l, struct flat
 
 		if (s->deep) {
 			site.steps = flat->next;
-			err = flat_put(c, flat, c->site_refs[i].plan->binary_id, s->first_step, s->n_steps);
+			err = flat_put(flat, plan, c->site_refs[i].plan->binary_id, s->first_step, s->n_steps);
 		} else if (s->n_steps) {
 			memset(list, 0, l->steps_list * sizeof(*list));
 			memcpy(list, plan->steps + s->first_step, s->n_steps * sizeof(*list));
@@ -449,10 +449,12 @@ static struct err *fill_unwinds(struct collector *c, struct loader *l)
 static struct err *fill_maps(struct collector *c, struct loader *l)
 {
 	struct flat flat = { 0 };
-	struct err *err = flat_fill_lists(c, &flat);
+	struct err *err = flat_begin(c, &flat);
 
 	if (!err)
 		err = fill_sites(c, l, &flat);
+	if (!err)
+		err = flat_end(c, &flat);
 	if (!err)
 		err = fill_unwinds(c, l);
 	flat_deinit(&flat);
