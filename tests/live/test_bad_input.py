@@ -138,9 +138,9 @@ def test_debug_information_that_contradicts_itself(
     forger = forging.Forger(go_program(forging.PROGRAM, "1.26", "uncompressed")).begin(tmp_path / "forged")
     forger.refer(forger.child(forger.die("main.Outer"), "In"), forger.die("main.Outer"))
     program = forger.write()
-    run = tracer("--func", "main.take*", "-f", "jsonl", "--", program)
+    run = tracer("--func", "main.take*", "-f", "jsonl", "-o", tmp_path / "events", "--", program)
     assert run.status == 0
-    calls = {c["func"]: c["args"] for c in of_type(parse(run.stdout), "call")}
+    calls = {c["func"]: c["args"] for c in of_type(parse((tmp_path / "events").read_text()), "call")}
     assert set(calls) == {f"main.take{name}" for name in ("Outer", "Number", "Grid", "Doer", "Selves")}
     assert calls["main.takeOuter"] == {}
     assert calls["main.takeNumber"] == {"n": 2, "s": "x"}
