@@ -115,16 +115,16 @@ fresh: packages-fresh ## run the two commands in a minimal Debian made for it (r
 runtime-offsets: build dev ## read the layout of goroutines out of each Go version, for files without debug information
 	$(PY) scripts/runtime_offsets.py
 
-# Seconds for each target; `make fuzz FUZZ_SECONDS=3600` for longer. What a fuzzer finds stands in build/fuzz/found.
-FUZZ_SECONDS ?= 12
-FUZZ_TARGETS := elf functions debug plan recording
+# Seconds for all targets together: `make fuzz FUZZ_SECONDS=60`. What a fuzzer finds stands in build/fuzz/found.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := elf functions debug types expression plan recording
 FUZZ_CFLAGS := -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_SRC := $(filter-out offsets/main.c offsets/cmd_%,$(OFFSETS_SRC)) $(COLLECTOR_SRC) $(wildcard tests/fuzz/*.c)
 FUZZ_OBJ := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 FUZZ_SHARED := $(filter-out build/fuzz/obj/tests/fuzz/fuzz_%,$(FUZZ_OBJ))
 .SECONDARY: $(FUZZ_OBJ)
 .PHONY: fuzz
-fuzz: build packages-lint dev $(TRACEE) ## damaged and made-up files for every reader, FUZZ_SECONDS each
+fuzz: build packages-lint dev $(TRACEE) ## damaged and made-up files for every reader, FUZZ_SECONDS in all
 	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
 	$(PY) tests/fuzz/corpus.py build/fuzz/corpus $(TRACEE)
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)

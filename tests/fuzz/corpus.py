@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes what the fuzzers start from: `corpus.py FOLDER PROGRAM`, a folder for each target.
 
-PROGRAM is a Go program with debug information; what is small is made by hand, and each has damaged copies.
+PROGRAM is a Go program with debug information; what is small is made by hand, and each has damaged copies. What was
+once found stands in found/, by target, and is tried each time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/unit")]
 
 from decode_script import compile_harness  # noqa: E402
@@ -207,11 +209,61 @@ def recording(folder: Path) -> bytes:
 
 def plan(folder: Path, program: Path) -> bytes:
     path = folder / "plan"
-    with Program(str(program)) as opened:
+    with Program(str(program)) as opened, path.open("wb", buffering=0) as file:
         made = opened.plan(["main.*"], [], ReadOptions(elements=8))
-        made.write(str(path))
+        made.write(file.fileno())
         made.close()
     return path.read_bytes()
+
+
+# Behind the name of a parameter: of many types, so that each fits somewhere.
+WAYS = ["", ".x.y", "[1]", "[:8].Name", '["k"]', ".(*net.OpError).Op", ".ptr", "[2:]"]
+AROUND = ["{}", "*{}", "len({})", "cap({})", "{} == nil", 'len({}) > 3 && !({} == "x")', "{}, {}.a"]
+
+
+def expressions(program: Path) -> list[bytes]:
+    """Of functions of the program, about their own parameters (fuzz_expression.c)."""
+    chance = random.Random(23)
+    found = []
+    with Program(str(program)) as opened:
+        names = [f.name for f in opened.functions()]
+        for index in sorted(chance.sample(range(len(names)), 200)):
+            if any(c in names[index] for c in "*?"):
+                continue
+            made = opened.plan([names[index]], [], ReadOptions())
+            values = [v.name for f in made.functions() for s in f.sites for v in s.values]
+            made.close()
+            for name in values[:2]:
+                text = chance.choice(AROUND).replace("{}", name + chance.choice(WAYS))
+                found.append(struct.pack("<H", index) + text.encode())
+    return found
+
+
+RUNTIME_TYPE = 0x2904  # DW_AT_go_runtime_type
+INTERFACE = 20
+
+
+def types(program: Path) -> bytes:
+    """The run-time types of a program (fuzz_types.c), moved to where the fuzzer's image has them."""
+    with program.open("rb") as file:
+        elf = ELFFile(file)
+        (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name("runtime.types")
+        base = symbol["st_value"]
+        section = next(s for s in elf.iter_sections() if 0 <= base - s["sh_addr"] < s["sh_size"] and s["sh_addr"])
+        data, start = bytearray(section.data()), base - section["sh_addr"]
+        offsets = set()
+        for unit in elf.get_dwarf_info().iter_CUs():
+            for die in unit.get_top_DIE().iter_children():
+                if RUNTIME_TYPE in die.attributes:
+                    offsets.add(die.attributes[RUNTIME_TYPE].value)
+    offsets.discard(0)
+    interfaces = [o for o in sorted(offsets) if data[start + o + 23] & 31 == INTERFACE]
+    for o in interfaces:
+        at = start + o + 48 + 8  # the slice of methods
+        (pointer,) = struct.unpack_from("<Q", data, at)
+        struct.pack_into("<Q", data, at, pointer - section["sh_addr"] + DATA if pointer else 0)
+    chosen = interfaces[:100] + random.Random(5).sample(sorted(offsets - set(interfaces)), 100)
+    return struct.pack(f"<BBI{len(chosen)}I", 26, 1 + len(chosen), start, *chosen) + bytes(data)
 
 
 def check_small(path: Path) -> None:
@@ -249,13 +301,17 @@ def main() -> int:
         recorded = recording(folder)
         inputs["recording"] = [b"\0" + recorded, b"\1" + recorded]
         inputs["plan"] = [plan(folder, program)]
+        inputs["types"] = [types(program)]
+        inputs["expression"] = expressions(program)
     for target, found in inputs.items():
         folder = out / target
         folder.mkdir(parents=True, exist_ok=True)
         for i, data in enumerate(found):
             (folder / f"seed{i}").write_bytes(data)
-            for k in range(4):
+            for k in range(4 if len(data) > 100 else 0):
                 (folder / f"seed{i}-damaged{k}").write_bytes(damaged(data, k))
+        for path in sorted((HERE / "found").glob(f"{target}-*")):
+            (folder / path.name).write_bytes(path.read_bytes())
     for i in range(2):
         check_small(out / "elf" / f"seed{i}")
     return 0

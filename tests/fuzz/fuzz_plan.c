@@ -19,6 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    lseek(fd, 0, SEEK_SET))
 		return 0;
 	struct err *err = plan_read_fd(fd, &plan);
+	if (!err)
+		err = plan_set_file(plan, "/another/copy", &(struct file_id){ .dev = 1 });
+	if (!err)
+		err = plan_check(plan);
 	if (!err && !ftruncate(again, 0) && !lseek(again, 0, SEEK_SET))
 		err = plan_write_fd(plan, again);
 	err_destroy(err);
