@@ -26,6 +26,7 @@ struct plan_interfaces {
 	struct rtypes *rt;
 	struct dwarf_rtype *v;
 	size_t n;
+	uint64_t *masks;             /* rtypes_mask() of each; NULL until one is asked for */
 	uint8_t *prepared[HOPS_MAX]; /* by hops: for each of v, whether it is; NULL where none is */
 	size_t n_asked;
 	struct asked asked[ASKED_MAX];
@@ -40,6 +41,7 @@ void plan_interfaces_destroy(struct plan_interfaces *in)
 	for (size_t i = 0; i < in->n_asked; i++)
 		free(in->asked[i].types);
 	rtypes_destroy(in->rt);
+	free(in->masks);
 	free(in->v);
 	free(in);
 }
@@ -127,24 +129,39 @@ static struct err *prepare_type(struct list_builder *r, size_t index, uint32_t h
 	return err;
 }
 
+static struct err *make_masks(struct plan_interfaces *in)
+{
+	if (in->masks)
+		return NULL;
+	in->masks = malloc((in->n + 1) * sizeof(*in->masks));
+	if (!in->masks)
+		return &err_nomem;
+	for (size_t i = 0; i < in->n; i++)
+		in->masks[i] = rtypes_mask(in->rt, in->v[i].runtime_type);
+	return NULL;
+}
+
 /* Which types an interface can hold. `any` holds what is usual. */
-static void find_held(const struct plan_interfaces *in, struct asked *a)
+static struct err *find_held(struct plan_interfaces *in, struct asked *a)
 {
 	struct rtype_methods methods;
+	struct err *err;
 
 	a->most = a->interface ? in->n : ANY_MAX;
 	if (!in->rt || (a->interface && !rtypes_asked(in->rt, a->interface, &methods)))
-		return;
-	if (a->interface) {
-		for (size_t i = 0; i < in->n; i++)
-			if (rtypes_implements(in->rt, in->v[i].runtime_type, &methods))
-				a->types[a->n++] = i;
-		return;
+		return NULL;
+	if (!a->interface) {
+		for (int pass = 0; pass < 2; pass++)
+			for (size_t i = 0; i < in->n; i++)
+				if (is_usual(in->v[i].name) && is_near(in->v[i].name) != pass)
+					a->types[a->n++] = i;
+		return NULL;
 	}
-	for (int pass = 0; pass < 2; pass++)
-		for (size_t i = 0; i < in->n; i++)
-			if (is_usual(in->v[i].name) && is_near(in->v[i].name) != pass)
-				a->types[a->n++] = i;
+	err = make_masks(in);
+	for (size_t i = 0; i < in->n && !err; i++)
+		if (!(methods.mask & ~in->masks[i]) && rtypes_implements(in->rt, in->v[i].runtime_type, &methods))
+			a->types[a->n++] = i;
+	return err;
 }
 
 /* *ret is NULL where there are too many. */
@@ -165,12 +182,12 @@ static struct err *asked_for(struct plan_interfaces *in, uint64_t interface, str
 	if (!a->types)
 		return &err_nomem;
 	in->n_asked++;
-	find_held(in, a);
+	struct err *err = find_held(in, a);
 	uint32_t *less = realloc(a->types, (a->n + 1) * sizeof(*a->types));
 	if (less)
 		a->types = less;
 	*ret = a;
-	return NULL;
+	return err;
 }
 
 /* Every type that an interface of that type can hold. `interface` 0: any. */

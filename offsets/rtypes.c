@@ -169,6 +169,23 @@ static bool methods_of(const struct rtypes *rt, uint64_t type, struct rtype_meth
 	return ret->v;
 }
 
+/* One bit for each of the methods, by its type. */
+static uint64_t mask_of(const struct rtype_methods *m)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		mask |= UINT64_C(1) << (word(m->v + i * m->each + 4, 4) * 0x9e3779b97f4a7c15ull >> 58);
+	return mask;
+}
+
+uint64_t rtypes_mask(const struct rtypes *rt, uint64_t type)
+{
+	struct rtype_methods has;
+
+	return methods_of(rt, type, &has) ? mask_of(&has) : 0;
+}
+
 bool rtypes_asked(const struct rtypes *rt, uint64_t interface, struct rtype_methods *ret)
 {
 	const uint8_t *p = at(rt, interface, RTYPE_SIZE + 32);
@@ -187,6 +204,8 @@ bool rtypes_asked(const struct rtypes *rt, uint64_t interface, struct rtype_meth
 	*ret = (struct rtype_methods){ .v = at(rt, slice[1] ? slice[0] - rt->base : 0, slice[1] * 8),
 				       .n = slice[1],
 				       .each = 8 };
+	if (ret->v)
+		ret->mask = mask_of(ret);
 	return ret->v;
 }
 

@@ -30,10 +30,14 @@ bool rtypes_name(const struct rtypes *rt, uint64_t offset, char name[RTYPE_NAME_
 struct rtype_methods {
 	const uint8_t *v;
 	size_t n, each; /* bytes from one to the next */
+	uint64_t mask;
 };
 
 /* False where they cannot be read. */
 bool rtypes_asked(const struct rtypes *rt, uint64_t interface, struct rtype_methods *ret);
+
+/* Some bits of the methods that a type has: one that lacks any of rtype_methods.mask does not have those methods. */
+uint64_t rtypes_mask(const struct rtypes *rt, uint64_t type);
 
 /* Has the type these methods? Found as the run-time system does (runtime/iface.go, itabInit), but that packages of unexported methods are
  * not compared: it may say yes where Go says no. */
