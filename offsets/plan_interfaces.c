@@ -12,14 +12,13 @@
 #define ANY_MAX 2048u   /* types that an interface without methods is prepared for, of each group */
 #define ITAB_TYPE 8     /* offset of the type in runtime.itab (internal/abi.ITab) */
 #define ASKED_MAX 1024u /* interface types: a plan that has more prepares for no others */
-#define HOPS_MAX 256u
 
 /* An interface type, and what it can hold. */
 struct asked {
 	uint64_t interface;         /* run-time type; 0: without methods */
 	uint32_t *types;            /* indices in plan_interfaces.v, in the order in which they are prepared */
 	size_t n, most;             /* at most so many are prepared that were not yet */
-	uint8_t done[HOPS_MAX / 8]; /* bits, by hops */
+	uint8_t done[HOPS_MAX / 8 + 1]; /* bits, by hops */
 };
 
 struct plan_interfaces {
