@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stacks: addresses put together from what the programs read and the kernel's chain, and the source that they stand for. */
+/* Stacks of records: their addresses, and the source that they stand for. */
 #ifndef COLLECTOR_FRAMES_H
 #define COLLECTOR_FRAMES_H
 
 #include "../offsets/inlines.h"
 #include "../offsets/json_out.h"
+#include "chain.h"
 #include "decode.h"
 #include "internal.h"
-
-/* Does this kernel put the caller into the chain where the probe is at a `push`? Seen at the first hit that tells. */
-enum chain_kind { CHAIN_UNKNOWN = 0, CHAIN_WITHOUT_CALLER, CHAIN_WITH_CALLER };
-
-/* What one hit tells of that. */
-enum chain_kind chain_kind_of(const struct stack_head *head, bool at_push, uint64_t ip, const uint64_t *chain,
-			      uint32_t n);
-
-/* The instruction pointer, who called, then the kernel's chain without what it repeats: at most `max` addresses. */
-uint32_t stack_join(const struct stack_head *head, bool at_push, enum chain_kind kind, uint64_t ip,
-		    const uint64_t *chain, uint32_t n, uint64_t *frames, uint32_t max);
 
 bool site_is_push(const struct site_ref *ref);
 

@@ -209,7 +209,7 @@ def trace(
     """Trace the functions that any of `func` matches, in every process of `binary`, in `pid`, or in `command`.
 
     options: those of tracer.session.TraceOptions: duration (seconds), max_calls, args, results, returns, string_size
-    (bytes), depth, elements, buffer_size (bytes) …
+    (bytes), depth, elements, stack (frames), buffer_size (bytes) …
     """
 
     def several(value: Any) -> tuple[Any, ...]:
