@@ -198,3 +198,16 @@ def test_inlined_frames_of_stack(version: str, inlining: Build, tracer: Tracer) 
 @pytest.mark.parametrize("n", ["0", "128", "x"])
 def test_bad_depths(n: str, inlining: Build, tracer: Tracer) -> None:
     check_error(tracer("-b", inlining(), "--func", "main.here", "-s", n), 2, "between 1 and 127" if n != "x" else "x")
+
+
+def test_from_python(inlining: Build) -> None:
+    import tracer as package
+
+    program = inlining()
+    with package.trace(func="main.outer", command=[str(program), "23"], results=False, stack=2) as t:
+        calls = sorted(t, key=lambda call: call.begin_ns)
+    assert len(calls) == 4 * 23
+    assert [[f["func"] for f in call.stack] for call in calls[:2]] == [
+        ["main.outer", "main.main"],
+        ["main.outer", "main.outer"],
+    ]
