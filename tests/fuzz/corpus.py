@@ -192,6 +192,10 @@ SCRIPT = [
     "begin 3 0 0 256 2 64 0 0",
     "record " + RECORD.format(site=0, ts=1000) + " 0,0,1,2,6869",
     "record " + RECORD.format(site=1, ts=2000),
+    # a stack (bpf_c/record.h, STEP_STACK): caller, next, own_frame, then the chain
+    "record "
+    + RECORD.format(site=0, ts=2500)
+    + f" 65535,0,0,0,{struct.pack('<6Q', 0x2005, 0x3005, 0, 0x1000, 0x3005, 0).hex()}",
     "random 7 20",
     "lost 3000 4",
     "exit 7",
@@ -205,6 +209,25 @@ def recording(folder: Path) -> bytes:
     return subprocess.run(
         [harness], input="\n".join(SCRIPT).encode() + b"\n", stdout=subprocess.PIPE, check=True
     ).stdout
+
+
+def with_stacks(recorded: bytes) -> bytes:
+    """The same, asked for stacks, and with the names of what stands at two addresses (collector/recording.h)."""
+    stack_at = 60  # of struct recording_head
+    frame = struct.pack("<II", 12, 1) + b"main.g\0main.go\0" + struct.pack("<II", 9, 0) + b"main.f\0main.go\0"
+    out, at = recorded[:8], 8
+    while at < len(recorded):
+        size, kind = struct.unpack_from("<II", recorded, at)
+        block = bytearray(recorded[at : at + 8 + (size + 7) // 8 * 8])
+        if kind == 0x100:
+            struct.pack_into("<I", block, 8 + stack_at, 9)
+        elif kind == 1:
+            for addr in (0x2004, 0x3004):
+                names = struct.pack("<QII", addr, 0, 2) + frame
+                out += struct.pack("<II", len(names), 0x104) + names + bytes(-len(names) % 8)
+        out += block
+        at += len(block)
+    return out
 
 
 def plan(folder: Path, program: Path) -> bytes:
@@ -299,7 +322,8 @@ def main() -> int:
         debug = {key: data for key, data in small[1].items() if key.startswith(".debug_")}
         inputs["elf"] = [small_program({}), small_program(debug)]
         recorded = recording(folder)
-        inputs["recording"] = [b"\0" + recorded, b"\1" + recorded]
+        stacks = with_stacks(recorded)
+        inputs["recording"] = [b"\0" + recorded, b"\1" + recorded, b"\0" + stacks, b"\1" + stacks]
         inputs["plan"] = [plan(folder, program)]
         inputs["types"] = [types(program)]
         inputs["expression"] = expressions(program)
