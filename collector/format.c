@@ -27,6 +27,8 @@ struct err *format_init(struct format *f, const struct format_ops *ops, struct c
 	if (!f->middle_at)
 		return &err_nomem;
 	jout_init(&middles, -1);
+	if (!jout_reserve(&middles, 1)) /* not NULL, also where no function has a name */
+		return &err_nomem;
 	for (uint32_t fid = 0; fid < c->n_fids; fid++) {
 		f->middle_at[fid] = (uint32_t)middles.len;
 		if (ops->middle)

@@ -343,6 +343,8 @@ struct err *plan_check(const struct plan *p)
 			bad = "the binary";
 	if (!bad)
 		bad = check_lists(p);
+	if (!bad && p->n_sites && !p->n_funcs)
+		bad = "sites of no function";
 	for (size_t i = 0; i < p->n_vars && !bad; i++)
 		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))
 			bad = "a parameter";
