@@ -83,7 +83,7 @@ struct plan_site {
 };
 struct plan_func {
     uint32_t name, file, line;
-    uint8_t abi, has_types, can_duplicate;
+    uint8_t abi, has_types, can_duplicate, never_returns;
     uint64_t entry, end;
     uint32_t first_site, n_sites, first_warning, n_warnings, refused;
     uint32_t first_param, n_params, first_result, n_results;

@@ -146,7 +146,7 @@ def _lines(e: Explanation, why_no_values: str, copies_max: int) -> Iterator[str]
         for sites in _alike(f.sites):
             yield from _sites(f, sites)
         if not any(not s.entry for s in f.sites):
-            yield "  returns are not probed"
+            yield "  no return: calls end otherwise" if f.never_returns else "  returns are not probed"
         if why_no_values and not any(s.values for s in f.sites):
             yield f"  no values: {why_no_values}"
     for warning in f.warnings if f else ():

@@ -272,6 +272,7 @@ class PlannedFunction:
     signature: str
     params: Variables | None  # None: not known
     results: Variables | None
+    never_returns: bool  # its calls end by a panic, by Goexit or with the process
     refused: str  # why it is not probed; "" if it is
     warnings: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -399,6 +400,7 @@ class Plan:
             signature=self._signature(f),
             params=self._vars(f, f.first_param, f.n_params),
             results=self._vars(f, f.first_result, f.n_results),
+            never_returns=bool(f.never_returns),
             refused=self._string(f.refused),
             warnings=tuple(self._string(p.warnings[i]) for i in range(f.first_warning, f.first_warning + f.n_warnings)),
             sites=tuple(self._site(p.sites[i]) for i in range(f.first_site, f.first_site + f.n_sites)),

@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).resolve().parents[2]
 INLINING = ROOT / "tests" / "live" / "programs" / "inlining"
+PANICS = ROOT / "tests" / "live" / "programs" / "panics"
 FLOATS = """package main
 
 import "os"
@@ -115,6 +116,12 @@ def test_what_cannot_be_read_and_why(go_program: GoProgram) -> None:
     assert values["~r0"]["unreadable"] == ["in xmm0"]
     assert values["~r1"] == {"name": "~r1", "type": "string", "places": ["rax", "rbx"], "unreadable": []}
     assert "    x  float64  <in xmm0: not readable here>" in explain(path, "main.half").splitlines()
+
+
+def test_a_function_without_a_return(go_program: GoProgram) -> None:
+    lines = explain(go_program(PANICS), "main.onlyPanics").splitlines()
+    assert "  no return: calls end otherwise" in lines
+    assert "  returns are not probed" in explain(go_program(PANICS), "main.passes", "--no-returns").splitlines()
 
 
 def test_refused(go_program: GoProgram) -> None:
