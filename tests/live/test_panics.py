@@ -211,3 +211,23 @@ def test_on_the_system_stack(version: str, go_program: Callable[..., Path], trac
     (summary,) = of_type(events, "summary")
     check_accounting(summary)
     assert (summary["lost"], summary["totals"]["unpaired"], summary["totals"]["unwound"]) == (0, 0, 0)
+
+
+def test_a_version_that_is_not_known(go_program: Callable[..., Path], tracer: Tracer) -> None:
+    """Where a panic was recovered cannot be read there: it is said, and the calls end as unknown; the rest is told."""
+    data = go_program(PROGRAM, "1.26", "stripped").read_bytes()
+    program, out = tracer.folder / "program", tracer.folder / "events"
+    program.write_bytes(data.replace(b"go1.26.8", b"go1.98.0"))
+    program.chmod(0o755)
+    asked = ("--func", "main.throws", "--func", "main.recovers", "--func", "main.quits")
+    done = tracer("-b", program, *asked, "-f", "jsonl", "-o", out, "--", program, "-end", "exit")
+    assert done.status == 0, done.stderr
+    why = "runtime.gobuf is unlike that of any known Go version"
+    assert f"warning: some calls that do not return end as unknown: {why}\n" in done.stderr
+    ends = defaultdict(set)
+    for event in of_type(parse(out.read_text()), "return"):
+        ends[event["func"]].add(event.get("unwound"))
+    assert ends["main.recovers"] == {None}
+    assert ends["main.quits"] == {"goexit"}
+    # what nothing after it shows to be over is taken for open until its goroutine or the process ends
+    assert {None, "unknown"} <= ends["main.throws"] <= {None, "unknown", "goexit", "exit"}
