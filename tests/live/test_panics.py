@@ -111,7 +111,7 @@ def run(
     out = tracer.folder / "events"
     asked = [word for name in functions for word in ("--func", f"main.{name}")]
     done = tracer(
-        *("-b", program, *asked, "-f", "jsonl", "-o", out, "--buffer", "16M", "--", program, *arguments), env=env
+        *("-b", program, *asked, "-f", "jsonl", "-o", out, "--buffer", "64M", "--", program, *arguments), env=env
     )
     assert done.status == 0, done.stderr
     return done.stdout, parse(out.read_text()), done.stderr
