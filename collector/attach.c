@@ -93,6 +93,10 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 	if (variant == PROGRAM_GOEXIT) {
 		if (first)
 			return 0;
+		for (const struct collector_plan *before = c->plans; before < p; before++)
+			if (before->plan->binary.id.ino == p->plan->binary.id.ino &&
+			    before->plan->binary.id.dev == p->plan->binary.id.dev)
+				return 0; /* one for each file */
 		offsets[0] = p->plan->binary.goexit_off;
 		cookies[0] = 0;
 		return keeps_goids(c, p->plan);

@@ -161,6 +161,14 @@ struct err *collector_allow_pid(struct collector *c, uint32_t pid)
 	return NULL;
 }
 
+struct err *collector_set_pid(struct collector *c, uint32_t pid, bool allowed)
+{
+	if (!maps_set_pid(c, pid, allowed))
+		return err_create(ERR_KERNEL, "cannot %s process %u: %s", allowed ? "allow" : "forbid", pid,
+				  strerror(errno));
+	return NULL;
+}
+
 static void *drain_main(void *arg)
 {
 	drain_run(((struct collector *)arg)->drain);

@@ -57,6 +57,10 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size);
 
 struct err *collector_allow_pid(struct collector *c, uint32_t pid);
 
+/* With options.filter_pids, and no process given by collector_allow_pid(): from now on this process too, or no more; also while tracing.
+ * From any thread. Nobody waits for its end. ERR_KERNEL. */
+struct err *collector_set_pid(struct collector *c, uint32_t pid, bool allowed);
+
 /* One line about what the verifier said of each program: "call_regs: 312 insns, processed 1240 of 1000000". */
 const char *collector_load_report(struct collector *c);
 

@@ -127,8 +127,9 @@ struct err *maps_read_telemetry(struct collector *c, struct telemetry_count **co
 
 /* Hits of all programs so far that the kernel did not run them for, and of goroutine_unwound those for which there was no room. */
 uint64_t maps_read_misses(struct collector *c);
-uint64_t maps_calls(struct collector *c);                          /* control.calls */
-bool maps_allow_pid(struct collector *c, uint32_t pid);            /* into `pids`; false with errno */
+uint64_t maps_calls(struct collector *c);                           /* control.calls */
+bool maps_allow_pid(struct collector *c, uint32_t pid);             /* into `pids`; false with errno */
+bool maps_set_pid(struct collector *c, uint32_t pid, bool allowed); /* in or out of `pids`; false with errno */
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd); /* perf output: events[cpu] = fd; false with errno */
 
 /* ---- time ------------------------------------------------------------------------------------------------ */

@@ -121,6 +121,19 @@ bool maps_allow_pid(struct collector *c, uint32_t pid)
 	return true;
 }
 
+bool maps_set_pid(struct collector *c, uint32_t pid, bool allowed)
+{
+	uint32_t one = 1;
+
+	if (c->maps.pids < 0)
+		errno = EBADF;
+	else if (allowed)
+		return !bpf_update_elem(c->maps.pids, &pid, &one, BPF_ANY);
+	else
+		return !bpf_delete_elem(c->maps.pids, &pid) || errno == ENOENT;
+	return false;
+}
+
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd)
 {
 	return c->maps.events >= 0 && !bpf_update_elem(c->maps.events, &cpu, &fd, BPF_ANY);

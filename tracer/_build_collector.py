@@ -55,6 +55,7 @@ struct err *collector_add_plan(struct collector *c, const struct plan *plan, int
 const char *collector_cflags(struct collector *c);
 struct err *collector_load(struct collector *c, const void *blob, size_t size);
 struct err *collector_allow_pid(struct collector *c, uint32_t pid);
+struct err *collector_set_pid(struct collector *c, uint32_t pid, bool allowed);
 const char *collector_load_report(struct collector *c);
 struct err *collector_attach(struct collector *c);
 double collector_detach_seconds(const struct collector *c);

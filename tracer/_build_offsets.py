@@ -32,7 +32,16 @@ void free(void *p);
 /* ---- the file ---- */
 struct file_id { uint64_t dev, ino, size, mtime_ns, ctime_ns; };
 struct elf_file { char *path; int fd; struct file_id id; bool pie; char *build_id; ...; };
-struct go_build { char *version; int major, minor, patch; char *main_path; ...; };
+struct go_module { char *path, *version; };
+struct go_build {
+    char *version;
+    int major, minor, patch;
+    char *main_path;
+    struct go_module main_module;
+    size_t n_deps;
+    struct go_module *deps;
+    ...;
+};
 
 #define FUNC_PCLNTAB ...
 #define FUNC_SYMTAB ...

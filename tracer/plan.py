@@ -123,6 +123,16 @@ class Program:
         return text(self._o.ffi, build.version) if build else ""
 
     @property
+    def modules(self) -> dict[str, str]:
+        """Path → version of the modules that it was built from, its own too ("(devel)" or "" where it has none)."""
+        build, ffi = self._program.build, self._o.ffi
+        if not build:
+            return {}
+        deps = {text(ffi, build.deps[i].path): text(ffi, build.deps[i].version) for i in range(build.n_deps)}
+        own = text(ffi, build.main_module.path)
+        return {own: text(ffi, build.main_module.version), **deps} if own else deps
+
+    @property
     def file_id(self) -> FileId:
         """(device, inode, size, mtime, ctime) of the file as it was opened; times in ns."""
         i = self._program.elf.id

@@ -289,6 +289,10 @@ class Collector:
     def allow_pid(self, pid: int) -> None:
         self._check(self._lib.collector_allow_pid(self._collector, pid))
 
+    def set_pid(self, pid: int, allowed: bool) -> None:
+        """Also while tracing: this process too from now on, or no more."""
+        self._check(self._lib.collector_set_pid(self._collector, pid, allowed))
+
     def attach(self) -> None:
         self._check(self._lib.collector_attach(self._collector))
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans and headers as lines: text for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import datetime, timezone
+from typing import IO, Any
+
+from tracer.errors import printable
+from tracer.services.engine import HeaderBlock
+from tracer.services.privacy import Privacy
+from tracer.services.semconv import Report
+
+
+class WallClock:
+    """CLOCK_MONOTONIC → ns since 1970."""
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def ns(self, monotonic: int) -> int:
+        return monotonic + self._offset
+
+    def of_day(self, monotonic: int) -> str:
+        ns = self.ns(monotonic)
+        return time.strftime("%H:%M:%S", time.localtime(ns // 10**9)) + f".{ns % 10**9 // 1000:06d}"
+
+    def rfc3339(self, monotonic: int) -> str:
+        ns = self.ns(monotonic)
+        day = datetime.fromtimestamp(ns // 10**9, timezone.utc)
+        return day.strftime("%Y-%m-%dT%H:%M:%S") + f".{ns % 10**9:09d}Z"
+
+
+def duration_text(ns: int) -> str:
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("µs", 10**3)):
+        if ns >= size:
+            return f"{ns / size:.3g}{unit}" if ns < 999 * size else f"{ns / size:.0f}{unit}"
+    return f"{ns}ns"
+
+
+def span_object(report: Report, clock: WallClock) -> dict[str, Any]:
+    span = report.span
+    out: dict[str, Any] = {
+        "type": "span",
+        "service": span.service,
+        "name": report.name,
+        "kind": span.rule.kind,
+        "start": clock.rfc3339(span.start),
+        "duration_ns": span.duration_ns,
+        "trace_id": f"{span.trace_id:032x}",
+        "span_id": f"{span.span_id:016x}",
+        "pid": span.pid,
+        "goid": span.goid,
+        "rule": span.rule.name,
+        "attributes": {**report.attributes, **report.headers},
+        "status": "error" if report.failed else "unset",
+    }
+    if span.parent_id:
+        out["parent_id"] = f"{span.parent_id:016x}"
+    if report.message:
+        out["message"] = report.message
+    if span.outcome:
+        out["outcome"] = span.outcome
+    if span.queued is not None and span.queued < span.start:
+        out["in_queue_ns"] = span.start - span.queued
+    return out
+
+
+def header_object(block: HeaderBlock, clock: WallClock, privacy: Privacy) -> dict[str, Any]:
+    return {
+        "type": "headers",
+        "service": block.service,
+        "time": clock.rfc3339(block.time),
+        "direction": block.direction,
+        "side": block.side,
+        "pid": block.pid,
+        "stream": block.stream,
+        "fields": [[name, privacy.header(name, value)] for name, value in block.fields],
+    }
+
+
+class Lines:
+    """Writes to one stream, from any thread. `failed` is set once the reader has gone."""
+
+    def __init__(self, stream: IO[str], as_json: bool, privacy: Privacy) -> None:
+        self._stream = stream
+        self._json = as_json
+        self._privacy = privacy
+        self._clock = WallClock()
+        self._lock = threading.Lock()
+        self.failed: OSError | None = None
+
+    def span(self, report: Report) -> None:
+        if self._json:
+            self._write(json.dumps(span_object(report, self._clock), ensure_ascii=False))
+        else:
+            self._write(self._text(report))
+
+    def headers(self, block: HeaderBlock) -> None:
+        if self._json:
+            self._write(json.dumps(header_object(block, self._clock, self._privacy), ensure_ascii=False))
+            return
+        arrow = "→" if block.direction == "sent" else "←"
+        fields = ", ".join(f"{printable(n)}: {printable(self._privacy.header(n, v))}" for n, v in block.fields)
+        self._write(
+            f"{self._clock.of_day(block.time)}  {printable(block.service)}  {arrow} headers {block.direction} by the "
+            f"{block.side}, stream {block.stream}: {fields}"
+        )
+
+    def _text(self, report: Report) -> str:
+        span, a = report.span, report.attributes
+        arrow = "→" if span.rule.kind == "client" else "←"
+        if span.rule.system == "grpc":
+            what = f"{a['rpc.method']}"
+            status = str(a.get("rpc.response.status_code", span.outcome or "?"))
+        else:
+            target = a.get("url.full") or str(a.get("url.path", "")) + (
+                f"?{a['url.query']}" if a.get("url.query") else ""
+            )
+            what = f"{a.get('http.request.method_original', a['http.request.method'])} {target}"
+            if a.get("http.route"):
+                what += f"  ({a['http.route']})"
+            status = str(a.get("http.response.status_code", span.outcome or "?"))
+        peer = a.get("network.peer.address") or a.get("server.address")
+        port = a.get("network.peer.port") or a.get("server.port")
+        address = f"  {peer}:{port}" if peer and port else ""
+        line = (
+            f"{self._clock.of_day(span.start)}  {span.service}  {arrow} {span.rule.system} {status}  {what}  "
+            f"{duration_text(span.duration_ns)}{address}"
+        )
+        if report.failed and report.error != status:
+            line += f"  error {report.error}"
+        if report.message:
+            line += f"  {report.message!r}"
+        return printable(line)
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            if self.failed is not None:
+                return
+            try:
+                self._stream.write(line + "\n")
+            except OSError as e:
+                self.failed = e
+
+    def flush(self) -> None:
+        with self._lock:
+            if self.failed is None:
+                try:
+                    self._stream.flush()
+                except OSError as e:
+                    self.failed = e

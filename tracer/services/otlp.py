@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans and metrics to an OpenTelemetry collector by OTLP over HTTP, with OpenTelemetry's SDK (an optional dependency).
+
+Spans wait in a queue of QUEUE_MAX; a thread of its own sends them in batches. A collector that is down, slow or hangs
+costs spans, which are counted, and never time: nothing else waits for that thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from tracer import __version__
+from tracer.errors import TracerError, UsageError, printable
+from tracer.services.lines import WallClock
+from tracer.services.metrics import Metrics
+from tracer.services.prometheus import HINT
+from tracer.services.semconv import BUCKETS, METRICS, Report
+
+QUEUE_MAX = 16384  # spans
+BATCH_MAX = 512
+SEND_EVERY_S = 1.0
+METRICS_EVERY_S = 10.0
+TIMEOUT_S = 5.0
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.39.0"
+
+
+def endpoints(base: str) -> tuple[str, str]:
+    """(traces, metrics) of a base URL, as OTEL_EXPORTER_OTLP_ENDPOINT means it. UsageError where it is no URL."""
+    parts = urlsplit(base)
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"{base!r}: the port is no number up to 65535") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise UsageError(f"{base!r} is no URL of a collector", hint="like http://127.0.0.1:4318")
+    root = base.rstrip("/")
+    return f"{root}/v1/traces", f"{root}/v1/metrics"
+
+
+class Otlp:
+    """clock starts with it. From any thread."""
+
+    def __init__(self, url: str, metrics: Metrics, complain: Callable[[str], None] | None = None) -> None:
+        traces_url, metrics_url = endpoints(url)
+        try:
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        except ImportError:
+            raise TracerError("--otlp needs the Python packages of OpenTelemetry", hint=HINT) from None
+        _quieten()
+        self._spans = OTLPSpanExporter(endpoint=traces_url, timeout=TIMEOUT_S)
+        self._metric_exporter = OTLPMetricExporter(endpoint=metrics_url, timeout=TIMEOUT_S)
+        self._metrics = metrics
+        self._clock = WallClock()
+        self._started = self._clock.ns(time.monotonic_ns())
+        self._queue: deque[Report] = deque()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._resources: dict[str, Any] = {}
+        self._complain = complain or (lambda line: sys.stderr.write(f"warning: {line}\n") and None)
+        self._complained = False
+        self.sent = self.dropped = self.failed = 0
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self._thread.start()
+
+    def add(self, report: Report) -> None:
+        with self._lock:
+            if len(self._queue) >= QUEUE_MAX:
+                self.dropped += 1
+                return
+            self._queue.append(report)
+            full = len(self._queue) >= BATCH_MAX
+        if full:
+            self._wake.set()
+
+    def close(self, patience: float = 2 * TIMEOUT_S) -> None:
+        """Send what waits, as long as that does not take long."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(patience)
+        with self._lock:
+            self.dropped += len(self._queue)
+            self._queue.clear()
+
+    def _run(self) -> None:
+        next_metrics = time.monotonic() + METRICS_EVERY_S
+        while True:
+            self._wake.wait(SEND_EVERY_S)
+            self._wake.clear()
+            stopping = self._stopping
+            while self._send_batch():
+                pass
+            if stopping or time.monotonic() >= next_metrics:
+                self._send_metrics()
+                next_metrics = time.monotonic() + METRICS_EVERY_S
+            if stopping:
+                return
+
+    def _send_batch(self) -> bool:
+        """False: there is no more, or the collector does not take it."""
+        with self._lock:
+            batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+        if not batch:
+            return False
+        ok = self._export(lambda: self._spans.export([self._span(r) for r in batch]))
+        if ok:
+            self.sent += len(batch)
+        else:
+            self.failed += len(batch)
+        return ok
+
+    def _export(self, export: Callable[[], Any]) -> bool:
+        try:
+            result = export()
+            ok = bool(result.name == "SUCCESS")
+            why = "the collector refused them, or could not be reached"
+        except Exception as e:  # the exporter's HTTP client has many
+            ok, why = False, f"{type(e).__name__}: {e}"
+        if not ok and not self._complained:
+            self._complained = True
+            self._complain(f"spans cannot be sent by OTLP: {printable(why)[:300]}; they are dropped and counted")
+        return ok
+
+    # ---- the SDK's own objects ----------------------------------------------------------------------------------
+
+    def _resource(self, service: str) -> Any:
+        from opentelemetry.sdk.resources import Resource
+
+        if service not in self._resources:
+            if len(self._resources) > 1000:
+                self._resources.clear()
+            self._resources[service] = Resource(
+                {
+                    "service.name": service,
+                    "telemetry.sdk.language": "go",
+                    "telemetry.sdk.name": "gopherscope",
+                    "telemetry.sdk.version": __version__,
+                }
+            )
+        return self._resources[service]
+
+    def _scope(self) -> Any:
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        return InstrumentationScope("gopherscope", __version__, SCHEMA_URL)
+
+    def _span(self, report: Report) -> Any:
+        from opentelemetry.sdk.trace import Event, ReadableSpan
+        from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+        from opentelemetry.trace.status import Status, StatusCode
+
+        span = report.span
+        sampled = TraceFlags(TraceFlags.SAMPLED)
+        context = SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=sampled)
+        parent = None
+        if span.parent_id:
+            parent = SpanContext(span.trace_id, span.parent_id, is_remote=True, trace_flags=sampled)
+        events = []
+        if span.queued is not None and span.queued < span.start:
+            events.append(Event("goroutine created", timestamp=self._clock.ns(span.queued)))
+        return ReadableSpan(
+            name=report.name,
+            context=context,
+            parent=parent,
+            resource=self._resource(span.service),
+            attributes={**report.attributes, **report.headers, "thread.name": f"goroutine {span.goid}"},
+            events=events,
+            kind=SpanKind.SERVER if span.rule.kind == "server" else SpanKind.CLIENT,
+            status=Status(StatusCode.ERROR, report.message or None) if report.failed else Status(StatusCode.UNSET),
+            start_time=self._clock.ns(span.start),
+            end_time=self._clock.ns(span.end),
+            instrumentation_scope=self._scope(),
+        )
+
+    def _send_metrics(self) -> None:
+        from opentelemetry.sdk.metrics.export import (
+            AggregationTemporality,
+            Histogram,
+            HistogramDataPoint,
+            Metric,
+            MetricsData,
+            ResourceMetrics,
+            ScopeMetrics,
+        )
+
+        now = self._clock.ns(time.monotonic_ns())
+        by_service: dict[str, dict[str, list[Any]]] = {}
+        for name, series in self._metrics.snapshot().items():
+            for (service, attributes), h in series.items():
+                point = HistogramDataPoint(
+                    attributes=dict(attributes),
+                    start_time_unix_nano=self._started,
+                    time_unix_nano=now,
+                    count=h.count,
+                    sum=h.sum,
+                    bucket_counts=h.counts,
+                    explicit_bounds=BUCKETS,
+                    min=h.min,
+                    max=h.max,
+                )
+                by_service.setdefault(service, {}).setdefault(name, []).append(point)
+        if not by_service:
+            return
+        resources = [
+            ResourceMetrics(
+                resource=self._resource(service),
+                scope_metrics=[
+                    ScopeMetrics(
+                        scope=self._scope(),
+                        metrics=[
+                            Metric(name, METRICS[name], "s", Histogram(points, AggregationTemporality.CUMULATIVE))
+                            for name, points in named.items()
+                        ],
+                        schema_url=SCHEMA_URL,
+                    )
+                ],
+                schema_url=SCHEMA_URL,
+            )
+            for service, named in by_service.items()
+        ]
+        self._export(lambda: self._metric_exporter.export(MetricsData(resources)))
+
+
+def _quieten() -> None:
+    """The exporter reports each failure in its own words, many times: it is said once, by us."""
+    import logging
+
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

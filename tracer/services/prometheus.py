@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics on a port, for Prometheus, by `prometheus-client` (an optional dependency)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from tracer.errors import TracerError
+from tracer.services.metrics import Metrics
+from tracer.services.semconv import BUCKETS, METRICS
+
+HINT = "install what requirements-services.txt names: `make build` does, into .venv"
+
+
+def prometheus_name(name: str) -> str:
+    """http.server.request.duration → http_server_request_duration_seconds (OpenTelemetry's rules for Prometheus)."""
+    return name.replace(".", "_") + "_seconds"
+
+
+def label_name(attribute: str) -> str:
+    return attribute.replace(".", "_").replace("-", "_")
+
+
+class Page:
+    """What prometheus-client asks when it is scraped."""
+
+    def __init__(self, metrics: Metrics, counters: Callable[[], dict[str, int]]) -> None:
+        self._metrics = metrics
+        self._counters = counters
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        for metric, series in sorted(self._metrics.snapshot().items()):
+            labels = sorted({name for _, attributes in series for name, _ in attributes})
+            family = HistogramMetricFamily(
+                prometheus_name(metric), METRICS[metric], labels=["service_name", *map(label_name, labels)]
+            )
+            for (service, attributes), histogram in series.items():
+                values = dict(attributes)
+                total, buckets = 0, []
+                for bound, count in zip([*map(str, BUCKETS), "+Inf"], histogram.counts):
+                    total += count
+                    buckets.append((bound, total))
+                family.add_metric([service, *(str(values.get(name, "")) for name in labels)], buckets, histogram.sum)
+            yield family
+        for name, value in sorted(self._counters().items()):
+            counter = CounterMetricFamily(f"gopherscope_{name}", f"{name.replace('_', ' ')}, of the tracer itself")
+            counter.add_metric([], value)
+            yield counter
+
+
+class PrometheusServer:
+    """Answers on its port from now on. TracerError where the port is taken."""
+
+    def __init__(
+        self, port: int, metrics: Metrics, counters: Callable[[], dict[str, int]], address: str = "127.0.0.1"
+    ) -> None:
+        try:
+            from prometheus_client import CollectorRegistry, start_http_server
+        except ImportError:
+            raise TracerError("--prometheus needs the Python package prometheus-client", hint=HINT) from None
+        registry = CollectorRegistry()
+        registry.register(Page(metrics, counters))
+        try:
+            self._server, self._thread = start_http_server(port, address, registry)
+        except OSError as e:
+            raise TracerError(
+                f"cannot serve metrics on {address}:{port}: {e.strerror}", hint="choose another --prometheus port"
+            ) from None
+        self.port = self._server.server_port
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

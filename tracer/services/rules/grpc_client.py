@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""grpc-go's client, unary and streaming (stream.go)."""
+
+from tracer.services.rules import CLIENT, END, START, Field, Hook, Rule
+
+STATUS_ERROR = "google.golang.org/grpc/internal/status.Error"
+
+RULES = [
+    Rule(
+        name="gRPC client",
+        title="calls that a grpc-go client makes, unary and streaming",
+        kind=CLIENT,
+        system="grpc",
+        module="google.golang.org/grpc",
+        since=(1, 40),
+        notes="From the first attempt until the call is finished; attempts that are repeated belong to one call.",
+        attributes=(
+            "rpc.system.name",
+            "rpc.method",
+            "rpc.response.status_code",
+            "server.address",
+            "server.port",
+            "error.type",
+        ),
+        hooks=(
+            Hook(
+                START,
+                ("google.golang.org/grpc.(*clientStream).newAttemptLocked",),
+                (
+                    Field("stream_key", ("cs",), required=True),
+                    Field("method", ("cs.callHdr.Method",), required=True),
+                    Field("host", ("cs.cc.target",)),
+                ),
+                key="stream_key",
+            ),
+            Hook(
+                END,
+                ("google.golang.org/grpc.(*clientStream).finish",),
+                (
+                    Field("stream_key", ("cs",), required=True),
+                    Field("status", (f"err.(*{STATUS_ERROR}).s.s.Code",), required=True),
+                    Field("message", (f"err.(*{STATUS_ERROR}).s.s.Message",)),
+                    Field("error", ("err",)),
+                ),
+                key="stream_key",
+            ),
+        ),
+    ),
+]
