@@ -40,9 +40,13 @@ demo: build packages-demo ## build the example program and trace it, from nothin
 	@$(MAKE) --no-print-directory $(TRACEE)
 	$(SUDO) $(PY) -m tracer --binary ./$(TRACEE) --func main.ebpfDemo -- ./$(TRACEE) -n 3
 
+.PHONY: demo-services
+demo-services: build services packages-demo ## start gRPC and HTTP services, drive them, and show their requests, metrics and headers
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) examples/services/demo.py
+
 # Probes need root. Without it the two halves run apart, so that only the tests which put probes run as root.
 .PHONY: test
-test: build packages-test dev ## run all tests, from nothing (PYTEST_ARGS="-k name" chooses)
+test: build packages-test dev services ## run all tests, from nothing (PYTEST_ARGS="-k name" chooses)
 	@$(BOOTSTRAP) toolchains
 ifeq ($(SUDO),)
 	$(PY) -m pytest $(PYTEST_ARGS)
@@ -64,6 +68,10 @@ packages-%:
 .PHONY: dev
 dev: build
 	@$(BOOTSTRAP) dev
+
+.PHONY: services
+services: build ## what `services` needs for --prometheus and --otlp, into .venv
+	@$(BOOTSTRAP) services
 
 build/obj/offsets/%.o: offsets/%.c
 	@mkdir -p $(@D)
@@ -96,7 +104,7 @@ fmt: build packages-lint dev ## format C, Python and Go
 	@if command -v gofmt >/dev/null; then gofmt -l -w examples tests bench; fi
 
 .PHONY: lint
-lint: packages-build packages-lint build dev ## the compilers' warnings as errors, formats, types
+lint: packages-build packages-lint build dev services ## the compilers' warnings as errors, formats, types
 	@scripts/lint.sh $(PY)
 
 .PHONY: bench
@@ -168,6 +176,10 @@ VM_RUNS ?=
 .PHONY: test-vm
 test-vm: build packages-test packages-vm dev ## run the tests on stock kernels and on this one (VM_RUNS="6.1 newest" chooses)
 	$(PY) scripts/test_vm.py --again $(VM_RUNS) -- $(PYTEST_ARGS)
+
+.PHONY: services-doc
+services-doc: build ## make docs/services.md from the rules
+	$(PY) scripts/services_doc.py
 
 .PHONY: kernels-doc
 kernels-doc: ## make docs/kernels.md from what test-vm found

@@ -7,6 +7,7 @@
 #   scripts/bootstrap.sh packages GROUP…   system packages; groups: build demo test lint fresh vm
 #   scripts/bootstrap.sh venv              .venv, from the system's Python, which is the one that has BCC
 #   scripts/bootstrap.sh dev               the Python tools of requirements-dev.txt into .venv
+#   scripts/bootstrap.sh services          what exports of `services` need, requirements-services.txt, into .venv
 #   scripts/bootstrap.sh toolchains        the Go versions that the tests build programs with
 #
 # Environment: PYTHON (default /usr/bin/python3), VENV (default .venv).
@@ -155,6 +156,15 @@ dev_tools() {
   printf '%s\n' "$want" >"$venv/.dev-tools"
 }
 
+service_packages() {
+  local want
+  want=$(sha256sum <requirements-services.txt)
+  [ "$(cat "$venv/.services" 2>/dev/null)" = "$want" ] && return 0
+  say "installing requirements-services.txt into $venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-services.txt
+  printf '%s\n' "$want" >"$venv/.services"
+}
+
 toolchains() {
   local version
   # Kept in one place: the tests ask for these.
@@ -168,6 +178,7 @@ case ${1-} in
   missing) shift; missing_of "$@" ;;
   venv) make_venv ;;
   dev) dev_tools ;;
+  services) service_packages ;;
   toolchains) toolchains ;;
-  *) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '3,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

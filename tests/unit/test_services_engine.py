@@ -270,8 +270,8 @@ def test_http_client() -> None:
         "server.port": 81,
         "error.type": "404",
     }
-    refused = span(CLIENT, host="b", scheme="https", error={"type": "*net.OpError", "value": None})
-    assert words(refused)[1]["error.type"] == "*net.OpError"
+    refused = span(CLIENT, host="b", scheme="https", path="/")
+    assert words(refused)[1]["error.type"] == "_OTHER"
     assert words(refused)[1]["server.port"] == 443
 
 
@@ -284,9 +284,6 @@ def test_http_client() -> None:
         (SERVER, {"outcome": "aborted"}, None, "aborted"),
         (CLIENT, {}, "OK", ""),
         (CLIENT, {"status": 5}, "NOT_FOUND", "NOT_FOUND"),
-        (CLIENT, {"error": {"type": "*errors.errorString", "text": "EOF"}}, "OK", ""),
-        (CLIENT, {"error": {"type": "*errors.errorString", "text": "context canceled"}}, "CANCELLED", "CANCELLED"),
-        (CLIENT, {"error": {"type": "context.deadlineExceededError"}}, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
         (CLIENT, {"status": 99}, "99", "99"),
     ],
 )

@@ -10,7 +10,7 @@ from tracer.errors import TracerError
 from tracer.services.metrics import Metrics
 from tracer.services.semconv import BUCKETS, METRICS
 
-HINT = "install what requirements-services.txt names: `make build` does, into .venv"
+HINT = "in a checkout `make services` installs it; else: pip install what requirements-services.txt names"
 
 
 def prometheus_name(name: str) -> str:

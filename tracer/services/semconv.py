@@ -54,7 +54,6 @@ GRPC_CODES = (
 GRPC_SERVER_ERRORS = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
-_CONTEXT_ERRORS = {"context.deadlineExceededError": "DEADLINE_EXCEEDED", "*errors.errorString": "UNKNOWN"}
 
 
 @dataclass
@@ -132,7 +131,7 @@ def _http(span: Span, privacy: Privacy) -> Report:
         if status >= 500 or (not server and status >= 400):
             error = error or str(status)
     if not server and not status and not error:
-        error = _error_type(f.get("error")) or OTHER
+        error = OTHER  # no response: which error it was is not read, since any type would have to be
     protocol = _text(f.get("protocol")).removeprefix("HTTP/")
     if protocol:
         attributes["network.protocol.version"] = metric["network.protocol.version"] = (
@@ -175,7 +174,7 @@ def _grpc(span: Span, privacy: Privacy) -> Report:
     attributes: dict[str, Attribute] = {"rpc.system.name": "grpc", "rpc.method": method}
     metric: dict[str, Attribute] = {"rpc.system.name": "grpc", "rpc.method": method}
     error = _outcome_error(span)
-    code = _grpc_code(f, server, span.outcome)
+    code = _grpc_code(f, span.outcome)
     if code:
         attributes["rpc.response.status_code"] = metric["rpc.response.status_code"] = code
         if code != "OK" and (not server or code in GRPC_SERVER_ERRORS):
@@ -204,25 +203,14 @@ def _grpc(span: Span, privacy: Privacy) -> Report:
     )
 
 
-def _grpc_code(f: dict[str, Any], server: bool, outcome: str) -> str:
-    """A status that is nil, and an error that is nil, are OK."""
+def _grpc_code(f: dict[str, Any], outcome: str) -> str:
+    """A status that is nil, and an error that is none, are OK."""
     if outcome:
         return ""
     status = _number(f.get("status"))
     if status is None:
-        error = f.get("error")
-        if server or not isinstance(error, dict):
-            return "OK"
-        kind = str(error.get("type", ""))
-        if kind == "*errors.errorString" and error.get("text") in ("EOF", "context canceled"):
-            return "OK" if error["text"] == "EOF" else "CANCELLED"
-        return _CONTEXT_ERRORS.get(kind, "UNKNOWN")
+        return "OK"
     return GRPC_CODES[status] if 0 <= status < len(GRPC_CODES) else str(status)
-
-
-def _error_type(error: Any) -> str:
-    """The Go type of an error: of few values, unlike its text."""
-    return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
 def _tcp_address(value: Any) -> tuple[str, int | None]:

@@ -40,7 +40,6 @@ RULES = [
                 (
                     Field("status", ("~r0.StatusCode", "_0.StatusCode", "resp.StatusCode"), required=True),
                     Field("protocol", ("~r0.Proto", "_0.Proto", "resp.Proto")),
-                    Field("error", ("err", "~r1")),
                 ),
                 at_return=True,
             ),

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds programs that need modules, at pinned versions, through the Go module proxy; kept as go_versions does."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from go_versions import VERSIONS, BuildError, cache_dir, goroot
+
+# What the tests of services run with: library version → the Go version that it is built with.
+GRPC = {"1.85.0": "1.26", "1.64.1": "1.24", "1.50.1": "1.19"}
+GIN = {"1.12.0": "1.27", "1.9.1": "1.21"}
+GRPC_EXAMPLES = "v0.0.0-20260825154716-030ee8becb20"
+
+
+def build(
+    source: Path | None,
+    package: str,
+    requires: dict[str, str],
+    version: str = "1.26",
+    replace: dict[str, str] | None = None,
+) -> Path:
+    """The program that `package` ("." for source, else an import path) makes, with these modules. Raises BuildError."""
+    exact = VERSIONS.get(version, version)
+    files = {p.name: p.read_bytes() for p in sorted(source.iterdir()) if p.suffix == ".go"} if source else {}
+    key = hashlib.sha256(repr((sorted(files.items()), package, requires, exact, replace)).encode()).hexdigest()[:20]
+    folder = cache_dir() / f"{exact}-modules-{key}"
+    program = folder / (package.rpartition("/")[2] if package != "." else "program")
+    with (cache_dir() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if program.exists():
+            return program
+        root = goroot(version)
+        env = dict(os.environ, GOROOT=root, GOTOOLCHAIN="local", GO111MODULE="on", CGO_ENABLED="0")
+        env["GOFLAGS"] = "-trimpath -mod=mod -buildvcs=false"
+        if exact.startswith("1.19"):
+            env["GODEBUG"] = "goindex=0"
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as text:
+            work = Path(text)
+            for name, content in files.items():
+                (work / name).write_bytes(content)
+            mod = ["module example.com/program", f"go {'.'.join(exact.split('.')[:2])}"]
+            mod += [f"require {module} {v}" for module, v in requires.items()]
+            mod += [f"replace {module} => {module} {v}" for module, v in (replace or {}).items()]
+            (work / "go.mod").write_text("\n".join(mod) + "\n")
+            run = subprocess.run(
+                [f"{root}/bin/go", "build", "-p", "2", "-o", "program", package],
+                cwd=work, env=env, capture_output=True, text=True,
+            )  # fmt: skip
+            if run.returncode:
+                raise BuildError(f"Go {exact}, {requires}: {run.stderr.strip()[-600:]}")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o755)
+            (work / "program").rename(program)
+    return program
+
+
+def health(grpc: str) -> Path:
+    """tests/live/programs/health with this version of grpc-go."""
+    source = Path(__file__).resolve().parent / "live" / "programs" / "health"
+    return build(source, ".", {"google.golang.org/grpc": f"v{grpc}"}, GRPC[grpc])
+
+
+def gin(version: str) -> Path:
+    source = Path(__file__).resolve().parent / "live" / "programs" / "ginweb"
+    return build(source, ".", {"github.com/gin-gonic/gin": f"v{version}"}, GIN[version])
+
+
+def grpc_example(package: str, grpc: str) -> Path:
+    """helloworld/greeter_server … of grpc-go's own examples, with this version of grpc-go."""
+    name = "google.golang.org/grpc"
+    return build(
+        None,
+        f"{name}/examples/{package}",
+        {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"},
+        GRPC[grpc],
+        replace={name: f"v{grpc}"},
+    )
