@@ -37,6 +37,8 @@ def hook_row(hook: Hook) -> str:
     functions = " or ".join(f"`{f}`" for f in hook.functions)
     if hook.since:
         functions += f" (from {shown(hook.since)} on)"
+    if hook.before:
+        functions += f" (before {shown(hook.before)})"
     fields = []
     for field in hook.fields:
         remark = f" (`--{field.group}`)" if field.group else "" if field.required else " (if it is there)"

@@ -79,6 +79,6 @@ def grpc_example(package: str, grpc: str) -> Path:
         None,
         f"{name}/examples/{package}",
         {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"},
-        GRPC[grpc],
+        "1.26",  # the examples' own minimum is 1.25
         replace={name: f"v{grpc}"},
     )

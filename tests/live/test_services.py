@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import re
 import socket
 import urllib.request
@@ -66,7 +67,9 @@ def web(tracer: Tracer, program: Path, *args: object) -> tuple[Program, str]:
 def test_every_request_has_one_span(
     tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path], version: str, http2: bool
 ) -> None:
-    program = own_copy(go_program(WEB, version))
+    minor = int(version.split(".")[1])
+    # its go.mod is for the ServeMux of Go 1.22, which names the pattern from 1.23 on
+    program = own_copy(go_program(WEB if minor >= 22 else WEB / "main.go", version))
     server, address = web(tracer, program, "-n", 101, "-workers", 5, *(["-http2"] if http2 else []))
     tracing = attached(services(tracer, "-p", server.pid))
     server.go()
@@ -75,7 +78,6 @@ def test_every_request_has_one_span(
     counts = served(server)
     assert counts == {"GET /ok 200": 435, "GET /fail/ 503": 70}
     events = ended(tracing)
-    minor = int(version.split(".")[1])
     seen = collections.Counter(
         (s["attributes"]["http.request.method"], s["attributes"]["url.path"].rstrip("0123456789"),
          s["attributes"]["http.response.status_code"]) for s in spans(events)
@@ -105,8 +107,9 @@ def talk(address: str, request: bytes, half_close: bool = False, wait: bool = Tr
         if half_close:
             s.shutdown(socket.SHUT_WR)
         answer = b""
-        while wait and (part := s.recv(65536)):
-            answer += part
+        with contextlib.suppress(ConnectionResetError):  # it closed with bytes of ours unread
+            while wait and (part := s.recv(65536)):
+                answer += part
         return answer
 
 
@@ -120,15 +123,16 @@ def test_requests_that_do_not_end_as_they_should(
     assert talk(address, b"GET /hijack" + end).startswith(b"HTTP/1.1 101 ")
     assert b" 200 " in talk(address, b"GET /ok" + end, half_close=True)
     talk(address, b"GET /slow" + end, wait=False)  # aborted by the client
-    # 1 MB of headers, by default the most that net/http takes with some room: answered before there is a request
-    assert b" 431 " in talk(address, b"GET /ok HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n" * 1200)
+    # 1 MB of header fields, the most that net/http takes; of more it refuses before there is a request
+    assert b" 404 " in talk(address, b"GET /big" + end[:-4] + b"\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n")
+    assert b" 404 " not in talk(address, b"GET /bigger" + end[:-4] + b"\r\nX: " + b"x" * (1 << 21) + b"\r\n\r\n")
     assert b" 400 " in talk(address, b"GE\x01T /ok" + end)
     assert b" 404 " in talk(address, b"GET /%00%1b%5b31m%ff%0a" + end)
     long = b"/ok" + b"/x" * 4000
     assert b" 404 " in talk(address, b"GET " + long + end)
-    until(lambda: tracing.count("span") >= 6, "the spans")
+    until(lambda: tracing.count("span") >= 7, "the spans")
     by_path = {s["attributes"]["url.path"]: s for s in spans(ended(tracing))}
-    assert set(by_path) == {"/panic", "/hijack", "/ok", "/slow", "/\x00\x1b[31m\ufffd\n", long.decode()[:256]}
+    assert set(by_path) == {"/big", "/panic", "/hijack", "/ok", "/slow", "/\x00\x1b[31m\ufffd\n", long.decode()[:256]}
     assert by_path["/panic"]["attributes"]["error.type"] == "panic"
     assert (by_path["/hijack"]["outcome"], by_path["/hijack"]["status"]) == ("hijacked", "unset")
     assert by_path["/ok"]["attributes"]["http.response.status_code"] == 200

@@ -77,6 +77,8 @@ class Checker:
                 continue
             if hook.since is not None and not self._reaches(rule, hook.since):
                 continue
+            if hook.before is not None and self._reaches(rule, hook.before):
+                continue
             try:
                 fitted.append(self._fit(hook))
             except TracerError as e:

@@ -95,13 +95,15 @@ class Lines:
 
     def span(self, report: Report) -> None:
         if self._json:
-            self._write(json.dumps(span_object(report, self._clock), ensure_ascii=False))
+            self._write(json.dumps(span_object(report, self._clock), ensure_ascii=False, separators=(",", ":")))
         else:
             self._write(self._text(report))
 
     def headers(self, block: HeaderBlock) -> None:
         if self._json:
-            self._write(json.dumps(header_object(block, self._clock, self._privacy), ensure_ascii=False))
+            self._write(
+                json.dumps(header_object(block, self._clock, self._privacy), ensure_ascii=False, separators=(",", ":"))
+            )
             return
         arrow = "→" if block.direction == "sent" else "←"
         fields = ", ".join(f"{printable(n)}: {printable(self._privacy.header(n, v))}" for n, v in block.fields)

@@ -11,8 +11,8 @@ QUERY_PARTS_MAX = 32
 
 # Names of header fields whose values let someone in, or tell who somebody is.
 _SECRET_HEADER = re.compile(
-    r"authorization|cookie|token|secret|password|passwd|api-?key|credential|session|signature|x-amz-security|"
-    r"x-forwarded-client-cert|grpc-trace-bin|auth",
+    r"authorization|authentication|cookie|token|secret|password|passwd|api-?key|credential|session|signature|"
+    r"x-amz-security|client-cert|(?:^|-)auth(?:$|-)",
     re.IGNORECASE,
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)

@@ -180,7 +180,7 @@ def _grpc(span: Span, privacy: Privacy) -> Report:
         if code != "OK" and (not server or code in GRPC_SERVER_ERRORS):
             error = error or code
     if server:
-        _put_address(attributes, "network.peer", *_tcp_address(f.get("peer")))
+        _put_address(attributes, "network.peer", _ip(f.get("peer_ip")), _number(f.get("peer_port")))
     else:
         target = _text(f.get("host"))
         host, port = split_address(target.rpartition("/")[2] if "://" in target or ":///" in target else target)
@@ -211,15 +211,6 @@ def _grpc_code(f: dict[str, Any], outcome: str) -> str:
     if status is None:
         return "OK"
     return GRPC_CODES[status] if 0 <= status < len(GRPC_CODES) else str(status)
-
-
-def _tcp_address(value: Any) -> tuple[str, int | None]:
-    """Of a *net.TCPAddr as the collector shows it."""
-    if isinstance(value, dict) and isinstance(value.get("to"), dict):
-        value = value["to"]
-    if not isinstance(value, dict):
-        return "", None
-    return _ip(value.get("IP")), _number(value.get("Port"))
 
 
 def _ip(value: Any) -> str:

@@ -44,6 +44,7 @@ class Hook:
     required: bool = True
     group: str = ""  # hooked only where this is asked for
     since: Version | None = None  # of the module (of Go for the standard library)
+    before: Version | None = None
     direction: str = ""  # HEADERS: "sent" or "received"
 
 

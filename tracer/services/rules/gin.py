@@ -18,6 +18,15 @@ RULES = [
                 ANNOTATE,
                 ("github.com/gin-gonic/gin.(*Context).Next",),
                 (Field("route", ("c.fullPath",), required=True),),
+                since=(1, 11),
+            ),
+            # up to 1.10 the compiler copies Next into its callers
+            Hook(
+                ANNOTATE,
+                ("github.com/gin-gonic/gin.(*node).getValue",),
+                (Field("route", ("value.fullPath",), required=True),),
+                at_return=True,
+                before=(1, 11),
             ),
         ),
     ),

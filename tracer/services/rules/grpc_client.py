@@ -13,8 +13,8 @@ RULES = [
         system="grpc",
         module="google.golang.org/grpc",
         since=(1, 40),
-        notes="From the first attempt until the call is finished; attempts that are repeated belong to one call. An end "
-        "with no error, or with one that is no status (io.EOF), is OK: grpc-go makes statuses of all others before.",
+        notes="From the first attempt until the call is finished; attempts that are repeated belong to one call. "
+        "An end with no error, or with one that is no status (io.EOF), is OK: grpc-go makes statuses of all others before.",
         attributes=(
             "rpc.system.name",
             "rpc.method",

@@ -4,6 +4,10 @@
 from tracer.services.rules import END, PANIC, SERVER, START, Field, Hook, Rule
 
 TRANSPORT = "google.golang.org/grpc/internal/transport"
+PEER = (
+    f"t.(*{TRANSPORT}.http2Server).peer.Addr.(*net.TCPAddr)",
+    f"t.(*{TRANSPORT}.http2Server).remoteAddr.(*net.TCPAddr)",
+)
 
 GRPC_ATTRIBUTES = (
     "rpc.system.name",
@@ -33,13 +37,8 @@ RULES = [
                 ("google.golang.org/grpc.(*Server).handleStream",),
                 (
                     Field("method", ("stream.Stream.method", "stream.method"), required=True),
-                    Field(
-                        "peer",
-                        (
-                            f"t.(*{TRANSPORT}.http2Server).peer.Addr.(*net.TCPAddr)",
-                            f"t.(*{TRANSPORT}.http2Server).remoteAddr.(*net.TCPAddr)",
-                        ),
-                    ),
+                    Field("peer_ip", tuple(f"{address}.IP" for address in PEER)),
+                    Field("peer_port", tuple(f"{address}.Port" for address in PEER)),
                     Field("stream", ("stream.Stream.id", "stream.id"), group="connection"),
                     Field(
                         "fd",
