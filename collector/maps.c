@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and writing the maps while the programs use them. */
+#include <errno.h>
 #include <bcc/libbpf.h>
 #include <linux/bpf.h>
 #include <stdlib.h>

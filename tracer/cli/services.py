@@ -20,8 +20,8 @@ sudo gopherscope services --port 8080
 sudo gopherscope services --port 80,443,8000-8999 --prometheus 9400
 # by the executable's name; spans to an OpenTelemetry collector
 sudo gopherscope services --executable '/shop-' --otlp http://127.0.0.1:4318
-# the same, as users of Beyla have it in a unit file
-sudo BEYLA_OPEN_PORT=8080 BEYLA_PROMETHEUS_PORT=9400 gopherscope services
+# where the environment has BEYLA_OPEN_PORT=8080 and BEYLA_PROMETHEUS_PORT=9400, in a unit file for instance
+gopherscope services
 # header fields of requests and gRPC calls
 sudo gopherscope services --port 50051 --headers
 # which rules fit a program, and why the others do not; needs no root

@@ -203,7 +203,8 @@ class ServiceProbes:
         self._collector.disable()
         try:
             self._collector.stop()
-            self.summary = self._collector.summary()
+            counters = self.engine.counters
+            counters.lost = max(counters.lost, self._collector.summary().lost)  # misses of the kernel too
         finally:
             stack, self._stack = self._stack, ExitStack()
             # the collector writes no more: without its end of the pipe the reader comes to the end

@@ -14,7 +14,7 @@ RULES = [
         module="google.golang.org/grpc",
         since=(1, 40),
         notes="From the first attempt until the call is finished; attempts that are repeated belong to one call. "
-        "An end with no error, or with one that is no status (io.EOF), is OK: grpc-go makes statuses of all others before.",
+        "An end with no error, or one that is no status (io.EOF), is OK: grpc-go makes statuses of all others.",
         attributes=(
             "rpc.system.name",
             "rpc.method",
