@@ -15,9 +15,9 @@
 
 /* An interface type, and what it can hold. */
 struct asked {
-	uint64_t interface;         /* run-time type; 0: without methods */
-	uint32_t *types;            /* indices in plan_interfaces.v, in the order in which they are prepared */
-	size_t n, most;             /* at most so many are prepared that were not yet */
+	uint64_t interface;             /* run-time type; 0: without methods */
+	uint32_t *types;                /* indices in plan_interfaces.v, in the order in which they are prepared */
+	size_t n, most;                 /* at most so many are prepared that were not yet */
 	uint8_t done[HOPS_MAX / 8 + 1]; /* bits, by hops */
 };
 
