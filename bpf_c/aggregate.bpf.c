@@ -150,7 +150,8 @@ int hist_hit(struct pt_regs *ctx)
 		open_calls.delete(&key);
 	}
 #ifdef PERFORM_RET
-	perform_ret(ctx);
+	if (!(site->flags & SITE_BEFORE_RET))
+		perform_ret(ctx);
 #endif
 	return 0;
 }

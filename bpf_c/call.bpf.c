@@ -248,7 +248,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}
 #ifdef PERFORM_RET
-	if (site->kind == SITE_RETURN)
+	if (site->kind == SITE_RETURN && !(site->flags & SITE_BEFORE_RET))
 		perform_ret(ctx);
 #endif
 	return 0;

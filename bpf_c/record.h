@@ -24,6 +24,7 @@ enum location_kind {
 	LOC_SP = 4,   /* the stack pointer itself plus offset is the word: what lies on the stack is read through it */
 	LOC_ITEM = 5, /* in a list that STEP_EACH runs: offset: bytes into the item in hand */
 	LOC_DATA = 6, /* in a list that STEP_DISPATCH runs: the interface's data word itself, plus offset */
+	LOC_CONSTANT = 7, /* of a piece of a value alone: nothing is read, the plan has the bytes */
 };
 
 /* Where one 8-byte word stands. */
@@ -121,6 +122,8 @@ enum site_flags {
 	SITE_READ_STACK_HI = 2,
 	/* the end of goroutines is watched (goroutine_exit): a goroutine id may be kept from hit to hit */
 	SITE_KEEP_GOID = 4,
+	/* a return that is probed before its RET, at the first instruction of the epilogue */
+	SITE_BEFORE_RET = 8,
 };
 
 /* One per probe; the attach cookie is its index. */

@@ -213,6 +213,10 @@ bool place_read(struct decoder *d, const struct place *p, uint64_t offset, uint3
 		memcpy(to, (const uint8_t *)&d->view->head->regs[piece->at.index] + offset, size);
 		return true;
 	}
+	if (piece->at.kind == LOC_CONSTANT && offset + size <= sizeof(piece->constant)) {
+		memcpy(to, (const uint8_t *)&piece->constant + offset, size);
+		return true;
+	}
 	return missing_piece(d, piece);
 }
 

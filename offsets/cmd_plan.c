@@ -109,11 +109,11 @@ struct err *command_sites(struct program *program, int argc, char **argv, struct
 
 static void write_location(struct jout *out, const location_t *l)
 {
-	static const char *const kinds[] = { "none", "register", "stack", "chunk", "sp", "item", "data" };
+	static const char *const kinds[] = { "none", "register", "stack", "chunk", "sp", "item", "data", "constant" };
 
 	jout_object_begin(out);
 	jout_key(out, "kind");
-	jout_string(out, l->kind < 7 ? kinds[l->kind] : "?");
+	jout_string(out, l->kind < 8 ? kinds[l->kind] : "?");
 	jout_key(out, "index");
 	jout_u64(out, l->index);
 	jout_key(out, "offset");
@@ -191,6 +191,10 @@ static void write_value(struct jout *out, const struct plan *p, const struct pla
 		jout_u64(out, pc->size);
 		jout_key(out, "at");
 		write_location(out, &pc->at);
+		if (pc->at.kind == LOC_CONSTANT) {
+			jout_key(out, "bytes");
+			jout_hex(out, pc->constant);
+		}
 		if (pc->at.kind == LOC_NONE) {
 			jout_key(out, "unreadable");
 			jout_string(out, pc->reason <= PLAN_UNPLACED ? reasons[pc->reason] : "?");
@@ -307,6 +311,8 @@ static void write_plan_site(struct jout *out, const struct plan *p, const struct
 	jout_bool(out, s->emulated);
 	jout_key(out, "check_branch");
 	jout_bool(out, s->flags & SITE_CHECK_BRANCH);
+	jout_key(out, "before_ret");
+	jout_bool(out, s->flags & SITE_BEFORE_RET);
 	jout_key(out, "g");
 	jout_string(out, s->g_source < 3 ? sources[s->g_source] : "?");
 	jout_key(out, "frame");

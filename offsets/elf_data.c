@@ -213,6 +213,19 @@ struct err *elf_file_offset(const struct elf_file *elf, uint64_t vaddr, uint64_t
 	return NULL;
 }
 
+bool elf_file_is_constant(const struct elf_file *elf, uint64_t vaddr, size_t size)
+{
+	const struct elf_segment *in = segment_of(elf, vaddr, size);
+
+	for (size_t i = 0; i < elf->n_segments && in; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+		bool overlaps = vaddr < s->vaddr ? s->vaddr - vaddr < size : vaddr - s->vaddr < s->memsz;
+		if (overlaps && (s->flags & PF_W))
+			return false;
+	}
+	return in;
+}
+
 static int compare_relocs(const void *a, const void *b)
 {
 	const struct elf_reloc *x = a, *y = b;

@@ -91,6 +91,9 @@ struct err *elf_file_read(struct elf_file *elf, uint64_t vaddr, void *buf, size_
 /* File offset of link address `vaddr` (what a uprobe wants). ERR_NOTFOUND where no segment holds it. */
 struct err *elf_file_offset(const struct elf_file *elf, uint64_t vaddr, uint64_t *offset_ret);
 
+/* Are the bytes at link address `vaddr` in the file, and never written to: in a segment that is not writable, and in no other? */
+bool elf_file_is_constant(const struct elf_file *elf, uint64_t vaddr, size_t size);
+
 /* The value of one symbol by exact name from .symtab, else .dynsym. ERR_NOTFOUND. */
 struct err *elf_file_symbol(struct elf_file *elf, const char *name, uint64_t *value_ret, uint64_t *size_ret);
 

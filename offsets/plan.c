@@ -296,8 +296,8 @@ static uint8_t g_source(const struct plan_builder *b, const struct plan_func *f,
 	return b->plan->binary.go_minor >= 0 && b->plan->binary.go_minor < 17 ? G_RCX : G_R14;
 }
 
-static struct err *add_site(struct plan_builder *b, const struct plan_func *f, const struct code *code, size_t insn,
-			    uint8_t kind, uint8_t flags, uint32_t frame)
+struct err *plan_add_site(struct plan_builder *b, const struct plan_func *f, const struct code *code, size_t insn,
+			  uint8_t kind, uint8_t flags, uint32_t frame)
 {
 	const struct insn *in = &code->insns[insn];
 	char name[INSN_NAME_MAX];
@@ -319,78 +319,6 @@ static struct err *add_site(struct plan_builder *b, const struct plan_func *f, c
 	if (!err)
 		err = plan_intern(b, name, &site.insn);
 	return err ? err : plan_append(b, sites, site);
-}
-
-/* ---- the returns -------------------------------------------------------------------------------------------- */
-
-/* The same words at the same places are read by the same steps: many functions have tens of returns. */
-static void share_reads(struct plan_site *site, const struct plan_site *with)
-{
-	site->first_step = with->first_step;
-	site->n_steps = with->n_steps;
-	site->first_value = with->first_value;
-	site->n_values = with->n_values;
-	site->data_max = with->data_max;
-	site->deep = with->deep;
-}
-
-static struct err *add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,
-			       const struct abi_layout *abi, size_t n_params)
-{
-	struct site_word *words _cleanup_free_ = NULL;
-	struct err *err = NULL;
-	size_t n = 0;
-
-	if (abi) {
-		words = calloc(abi->n_words ? abi->n_words : 1, sizeof(*words));
-		if (!words)
-			return &err_nomem;
-		for (uint32_t i = 0; i < f->n_results; i++) {
-			const struct abi_value *v = &abi->values[n_params + i];
-			for (uint32_t k = 0; k < v->n_words; k++) {
-				const struct abi_word *w = &abi->words[v->first_word + k];
-				struct site_word out = { .value = i, .offset = w->offset, .size = w->size };
-				switch (w->where) {
-				case ABI_INT_REG:
-					out.where = WORD_REG;
-					out.place = w->place;
-					break;
-				case ABI_STACK: /* at RET the stack pointer is at the return address */
-					out.where = WORD_STACK;
-					out.place = w->place + 8;
-					break;
-				case ABI_FLOAT_REG:
-					out.where = WORD_LOST;
-					out.reason = PLAN_IN_FLOAT_REG;
-					out.detail = w->place;
-					break;
-				}
-				if (b->unplaced && b->unplaced[n_params + i]) {
-					out.where = WORD_LOST;
-					out.reason = PLAN_UNPLACED;
-					out.detail = 0;
-				}
-				words[n++] = out;
-			}
-		}
-	}
-	size_t first = SIZE_MAX;
-	for (size_t i = 0; i < code->n && !err; i++) {
-		if (code->insns[i].cls != INSN_RET)
-			continue;
-		err = add_site(b, f, code, i, SITE_RETURN, 0, 0);
-		if (err || !abi || !b->options->results)
-			continue;
-		if (first == SIZE_MAX) {
-			first = b->plan->n_sites - 1;
-			err = b->expressions && plan_expressions_have_results(b->expressions)
-				      ? plan_site_expressions(b, true, words, n)
-				      : plan_site_reads(b, f->first_result, f->n_results, words, n);
-		} else {
-			share_reads(&b->plan->sites[b->plan->n_sites - 1], &b->plan->sites[first]);
-		}
-	}
-	return err;
 }
 
 /* ---- one function ------------------------------------------------------------------------------------------- */
@@ -507,14 +435,14 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
 	f->never_returns = never_returns(code);
-	err = add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
+	err = plan_add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
 	if (!err && f->has_types && b->options->args)
 		err = b->expressions ? plan_site_expressions(b, false, words->site, words->n)
 				     : plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
 	if (!err && words->cut)
 		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
 	if (!err && b->options->returns)
-		err = add_returns(b, f, code, f->has_types ? abi : NULL, n_params);
+		err = plan_add_returns(b, f, code, f->has_types ? abi : NULL, n_params);
 	f->n_sites = b->plan->n_sites - f->first_site;
 	return err;
 }

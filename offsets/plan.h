@@ -27,9 +27,10 @@ enum plan_reason {
 /* Part of a value: bytes [offset, offset+size) of its Go memory layout. */
 struct plan_piece {
 	uint32_t offset, size;
-	location_t at;   /* LOC_REGISTER · LOC_CHUNK · LOC_NONE */
+	location_t at;   /* LOC_REGISTER · LOC_CHUNK · LOC_CONSTANT · LOC_NONE */
 	uint16_t reason; /* enum plan_reason, where LOC_NONE */
 	uint16_t detail;
+	uint64_t constant; /* where LOC_CONSTANT: the bytes */
 };
 
 /* A parameter or a result as one site sees it. Pieces are in order of offset and cover the value, holes of padding left out.

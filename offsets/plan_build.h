@@ -87,13 +87,27 @@ struct err *plan_find_unwinds(struct plan_builder *b, bool gobuf_known);
 struct site_word {
 	uint32_t value;        /* index among the site's values */
 	uint32_t offset, size; /* bytes within the value */
-	enum { WORD_REG, WORD_STACK, WORD_LOST } where;
-	int64_t place;           /* REG: index in struct record.regs; STACK: bytes from the stack pointer at the site */
+	enum { WORD_REG, WORD_STACK, WORD_MEMORY, WORD_CONSTANT, WORD_LOST } where;
+	/* REG: index in struct record.regs; STACK: bytes from the stack pointer at the site; MEMORY: from what register `base` holds;
+	 * CONSTANT: its bytes */
+	int64_t place;
+	uint16_t base;           /* MEMORY: index in struct record.regs */
 	uint16_t reason, detail; /* LOST: enum plan_reason */
 };
+
+/* The piece of a value that a word is. chunk: where STACK and MEMORY words are read to. */
+struct plan_piece plan_word_piece(const struct site_word *word, const location_t *chunk);
 
 /* Values, pieces and steps of one site (already appended to the plan's sites, as the last). `words` in order of value and offset. */
 struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t n_vars, struct site_word *words,
 			    size_t n_words);
+
+/* Append a site to the plan. */
+struct err *plan_add_site(struct plan_builder *b, const struct plan_func *f, const struct code *code, size_t insn,
+			  uint8_t kind, uint8_t flags, uint32_t frame);
+
+/* A site for each return, with what is read there (plan_returns.c). abi: NULL where the results are not known. */
+struct err *plan_add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,
+			     const struct abi_layout *abi, size_t n_params);
 
 #endif

@@ -436,19 +436,8 @@ static struct err *add_value(struct plan_builder *b, const struct expression *e,
 	struct err *err = type_table_intern(&b->plan->types, e->text, &value.name);
 
 	value.type = e->nodes[chain[0]].type;
-	for (size_t i = 0; i < n_words && !err; i++) {
-		struct plan_piece piece = { .offset = words[i].offset, .size = words[i].size };
-
-		if (words[i].where == WORD_REG) {
-			piece.at = (location_t){ .kind = LOC_REGISTER, .index = words[i].place };
-		} else if (words[i].where == WORD_STACK) {
-			piece.at = places[i];
-		} else {
-			piece.reason = words[i].reason;
-			piece.detail = words[i].detail;
-		}
-		err = plan_append(b, pieces, piece);
-	}
+	for (size_t i = 0; i < n_words && !err; i++)
+		err = plan_append(b, pieces, plan_word_piece(&words[i], &places[i]));
 	value.n_pieces = b->plan->n_pieces - value.first_piece;
 	for (size_t i = 1; i < n_chain && !err; i++)
 		err = add_way(b, e, &e->nodes[chain[i]]);
@@ -514,7 +503,7 @@ struct err *plan_site_expressions(struct plan_builder *b, bool results, const st
 	err = list_begin(&list, b);
 	if (err)
 		return err;
-	err = plan_stack_words(&list, cut, n, places);
+	err = plan_memory_words(&list, cut, n, places);
 	for (size_t i = 0; i < x->parsed.n && !err; i++)
 		if (results ? x->typed[i]->results : x->typed[i]->params)
 			err = add_value(b, x->typed[i], cut + first[i], places + first[i], first[i + 1] - first[i]);

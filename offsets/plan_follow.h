@@ -60,8 +60,8 @@ struct err *list_follow(struct list_builder *r);
 /* The place of the 8-byte word at `offset` of a source. LOC_NONE where it was not read. */
 location_t list_word(const struct list_builder *r, const struct source *s, uint32_t offset);
 
-/* plan_reads.c: steps that read words on the stack; places_ret: the chunk of each, one for each word. One without room is lost. */
-struct err *plan_stack_words(struct list_builder *r, struct site_word *words, size_t n_words, location_t *places_ret);
+/* plan_reads.c: steps that read words in memory; places_ret: the chunk of each, one for each word. One without room is lost. */
+struct err *plan_memory_words(struct list_builder *r, struct site_word *words, size_t n_words, location_t *places_ret);
 
 /* Make the lists that were asked for and are not made yet, and those that they ask for. */
 struct err *plan_pending_lists(struct plan_builder *b);

@@ -308,7 +308,8 @@ static const char *check_site(const struct plan *p, const struct plan_site *s)
 			return check_ways(p, v);
 		for (uint32_t k = 0; k < v->n_pieces; k++) {
 			const struct plan_piece *pc = &p->pieces[v->first_piece + k];
-			if (!location_ok(&pc->at, s->n_steps) || pc->reason > PLAN_UNPLACED ||
+			bool constant = pc->at.kind == LOC_CONSTANT && pc->size <= sizeof(pc->constant);
+			if ((!constant && !location_ok(&pc->at, s->n_steps)) || pc->reason > PLAN_UNPLACED ||
 			    !range_ok(pc->offset, pc->size, p->types.v[v->type].size))
 				return "a piece";
 		}

@@ -88,6 +88,37 @@ struct track {
 struct err *track_entry(const struct code *code, const struct track_word *words, size_t n_words,
 			struct track **states_ret);
 
+/* ---- float registers at a return ----------------------------------------------------------------------------- */
+
+#define FLOAT_REGS 15 /* X0–X14 hold results */
+
+/* Where the low bytes of a float register stand too. */
+struct float_place {
+	enum {
+		FLOAT_LOST = 0,
+		FLOAT_REG,      /* in general register `reg` */
+		FLOAT_STACK,    /* `place` bytes from the CFA */
+		FLOAT_MEMORY,   /* `place` bytes behind what general register `reg` holds */
+		FLOAT_CONSTANT, /* they are those of `place` */
+	} where;
+	uint8_t size; /* bytes, 4 or 8 */
+	uint8_t reg;  /* index as in struct track */
+	int64_t place;
+};
+
+/* A return: where to probe it, and where the float registers can be read there. */
+struct return_site {
+	size_t ret;     /* index of the RET */
+	size_t insn;    /* of the instruction to probe: it, or the first of the epilogue that leads to nothing else */
+	int64_t sp_cfa; /* stack pointer − CFA there */
+	struct float_place x[FLOAT_REGS];
+};
+
+/* One for each RET, in order. sizes: bytes wanted of X0–X14, 0: it holds no result. Not followed: code with jumps through tables, and what
+ * is larger than the limits in track_return.c; then nothing can be read. elf: for constants, may be NULL. */
+struct err *track_returns(const struct code *code, struct elf_file *elf, const uint8_t sizes[FLOAT_REGS],
+			  struct return_site **ret, size_t *n_ret);
+
 /* ---- choice ------------------------------------------------------------------------------------------------- */
 
 struct entry_site {

@@ -7,57 +7,7 @@
 #include "disassembler.h"
 #include "sites.h"
 
-enum { R_SP = 15, R_BP = 14, R_NONE = -1 };
-
-/* Capstone's register → (index as in struct track, width in bytes); -1 where it is no general register we follow. */
-static int gpr_of(unsigned reg, uint32_t *width_ret)
-{
-	static const struct {
-		uint16_t r64, r32, r16, r8;
-	} regs[16] = {
-		{ X86_REG_RAX, X86_REG_EAX, X86_REG_AX, X86_REG_AL },
-		{ X86_REG_RBX, X86_REG_EBX, X86_REG_BX, X86_REG_BL },
-		{ X86_REG_RCX, X86_REG_ECX, X86_REG_CX, X86_REG_CL },
-		{ X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL },
-		{ X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL },
-		{ X86_REG_R8, X86_REG_R8D, X86_REG_R8W, X86_REG_R8B },
-		{ X86_REG_R9, X86_REG_R9D, X86_REG_R9W, X86_REG_R9B },
-		{ X86_REG_R10, X86_REG_R10D, X86_REG_R10W, X86_REG_R10B },
-		{ X86_REG_R11, X86_REG_R11D, X86_REG_R11W, X86_REG_R11B },
-		{ X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL },
-		{ X86_REG_R12, X86_REG_R12D, X86_REG_R12W, X86_REG_R12B },
-		{ X86_REG_R13, X86_REG_R13D, X86_REG_R13W, X86_REG_R13B },
-		{ X86_REG_R14, X86_REG_R14D, X86_REG_R14W, X86_REG_R14B },
-		{ X86_REG_R15, X86_REG_R15D, X86_REG_R15W, X86_REG_R15B },
-		{ X86_REG_RBP, X86_REG_EBP, X86_REG_BP, X86_REG_BPL },
-		{ X86_REG_RSP, X86_REG_ESP, X86_REG_SP, X86_REG_SPL },
-	};
-	static const uint16_t high[4] = { X86_REG_AH, X86_REG_BH, X86_REG_CH, X86_REG_DH };
-	static const int high_of[4] = { 0, 1, 2, 9 };
-
-	for (int i = 0; i < 16; i++) {
-		*width_ret = reg == regs[i].r64   ? 8
-			     : reg == regs[i].r32 ? 4
-			     : reg == regs[i].r16 ? 2
-			     : reg == regs[i].r8  ? 1
-						  : 0;
-		if (*width_ret)
-			return i;
-	}
-	for (int i = 0; i < 4; i++)
-		if (reg == high[i])
-			return high_of[i]; /* width 0: only ever overwritten */
-	return R_NONE;
-}
-
-static int xmm_of(unsigned reg)
-{
-	if (reg >= X86_REG_XMM0 && reg <= X86_REG_XMM15)
-		return reg - X86_REG_XMM0;
-	if (reg >= X86_REG_YMM0 && reg <= X86_REG_YMM15)
-		return reg - X86_REG_YMM0;
-	return R_NONE;
-}
+enum { R_SP = 15, R_NONE = -1 };
 
 static void forget_gpr(struct track *t, int i)
 {
@@ -89,7 +39,7 @@ static void store_word(struct track *t, int64_t cfa, uint32_t size, uint16_t wor
 static bool stack_operand(const struct track *t, const cs_x86_op *op, int64_t *cfa_ret)
 {
 	uint32_t width;
-	int base = gpr_of(op->mem.base, &width);
+	int base = x86_gpr(op->mem.base, &width);
 
 	if (op->mem.segment != X86_REG_INVALID || op->mem.index != X86_REG_INVALID || base < 0 || width != 8)
 		return false;
@@ -103,7 +53,7 @@ static bool stack_operand(const struct track *t, const cs_x86_op *op, int64_t *c
 static void store_unknown(struct track *t, const cs_x86_op *op)
 {
 	uint32_t width;
-	int base = gpr_of(op->mem.base, &width), index = gpr_of(op->mem.index, &width);
+	int base = x86_gpr(op->mem.base, &width), index = x86_gpr(op->mem.index, &width);
 
 	if ((base >= 0 && t->gpr_is_stack[base]) || (index >= 0 && t->gpr_is_stack[index]))
 		t->n_slots = 0;
@@ -161,11 +111,11 @@ static bool track_move(struct track *t, const cs_insn *in, const struct track_wo
 		return false;
 	/* source */
 	if (s->type == X86_OP_REG) {
-		if ((reg = gpr_of(s->reg, &width)) >= 0 && width) {
+		if ((reg = x86_gpr(s->reg, &width)) >= 0 && width) {
 			stack = t->gpr_is_stack[reg] && width == 8;
 			from = t->gpr_cfa[reg];
 			word = t->gpr[reg];
-		} else if ((reg = xmm_of(s->reg)) >= 0) {
+		} else if ((reg = x86_xmm(s->reg)) >= 0) {
 			/* MOVSS to a register copies 4 bytes, MOVSD 8; the wide forms all 16 */
 			width = s->size > 8 ? 8 : s->size;
 			if (in->id == X86_INS_MOVSS || in->id == X86_INS_MOVD)
@@ -179,7 +129,7 @@ static bool track_move(struct track *t, const cs_insn *in, const struct track_wo
 	if (word != TRACK_NONE && words[word].size > width)
 		word = TRACK_NONE;
 	/* destination */
-	if (d->type == X86_OP_REG && (reg = gpr_of(d->reg, &width)) >= 0) {
+	if (d->type == X86_OP_REG && (reg = x86_gpr(d->reg, &width)) >= 0) {
 		if (stack && width == 8)
 			set_stack(t, reg, from);
 		else {
@@ -189,7 +139,7 @@ static bool track_move(struct track *t, const cs_insn *in, const struct track_wo
 		}
 		return true;
 	}
-	if (d->type == X86_OP_REG && (reg = xmm_of(d->reg)) >= 0) {
+	if (d->type == X86_OP_REG && (reg = x86_xmm(d->reg)) >= 0) {
 		t->xmm[reg] = word;
 		return true;
 	}
@@ -215,11 +165,11 @@ static bool track_stack(struct track *t, const cs_insn *in, const struct track_w
 	switch (in->id) {
 	case X86_INS_PUSH:
 		set_stack(t, R_SP, t->sp_cfa - 8);
-		reg = d->type == X86_OP_REG ? gpr_of(d->reg, &width) : R_NONE;
+		reg = d->type == X86_OP_REG ? x86_gpr(d->reg, &width) : R_NONE;
 		store_word(t, t->sp_cfa, 8, reg >= 0 && width == 8 ? t->gpr[reg] : TRACK_NONE, words);
 		return d->size == 8;
 	case X86_INS_POP:
-		if (d->type != X86_OP_REG || (reg = gpr_of(d->reg, &width)) < 0 || width != 8 || reg == R_SP)
+		if (d->type != X86_OP_REG || (reg = x86_gpr(d->reg, &width)) < 0 || width != 8 || reg == R_SP)
 			return false;
 		forget_gpr(t, reg);
 		load_word(t, t->sp_cfa, 8, words, &t->gpr[reg]);
@@ -228,12 +178,12 @@ static bool track_stack(struct track *t, const cs_insn *in, const struct track_w
 	case X86_INS_SUB:
 	case X86_INS_ADD:
 		if (x->op_count != 2 || d->type != X86_OP_REG || s->type != X86_OP_IMM ||
-		    gpr_of(d->reg, &width) != R_SP || width != 8)
+		    x86_gpr(d->reg, &width) != R_SP || width != 8)
 			return false;
 		set_stack(t, R_SP, t->sp_cfa + (in->id == X86_INS_ADD ? s->imm : -s->imm));
 		return true;
 	case X86_INS_LEA:
-		if (d->type != X86_OP_REG || (reg = gpr_of(d->reg, &width)) < 0 || width != 8 ||
+		if (d->type != X86_OP_REG || (reg = x86_gpr(d->reg, &width)) < 0 || width != 8 ||
 		    !stack_operand(t, s, &cfa))
 			return false;
 		set_stack(t, reg, cfa);
@@ -261,9 +211,9 @@ static void track_other(csh cs, struct track *t, const cs_insn *in)
 	if (cs_regs_access(cs, in, read, &n_read, write, &n_write))
 		n_write = 0;
 	for (uint8_t i = 0; i < n_write; i++) {
-		if ((reg = gpr_of(write[i], &width)) >= 0)
+		if ((reg = x86_gpr(write[i], &width)) >= 0)
 			forget_gpr(t, reg);
-		else if ((reg = xmm_of(write[i])) >= 0)
+		else if ((reg = x86_xmm(write[i])) >= 0)
 			t->xmm[reg] = TRACK_NONE;
 	}
 	for (uint8_t i = 0; i < x->op_count && i < 2; i++) {
@@ -274,9 +224,9 @@ static void track_other(csh cs, struct track *t, const cs_insn *in)
 		if (!writes_memory(in->id))
 			break;
 		if (op->type == X86_OP_REG) {
-			if ((reg = gpr_of(op->reg, &width)) >= 0)
+			if ((reg = x86_gpr(op->reg, &width)) >= 0)
 				forget_gpr(t, reg);
-			else if ((reg = xmm_of(op->reg)) >= 0)
+			else if ((reg = x86_xmm(op->reg)) >= 0)
 				t->xmm[reg] = TRACK_NONE;
 		} else if (op->type == X86_OP_MEM && in->id != X86_INS_LEA) {
 			if (stack_operand(t, op, &cfa))

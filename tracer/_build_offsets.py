@@ -71,7 +71,8 @@ struct go_type { uint32_t name; uint8_t kind; uint64_t size; ...; };
 struct type_table { size_t n; struct go_type *v; ...; };
 
 /* ---- the plan ---- */
-enum location_kind { LOC_NONE, LOC_REGISTER, LOC_STACK, LOC_CHUNK, LOC_SP, ... };
+enum location_kind { LOC_NONE, LOC_REGISTER, LOC_STACK, LOC_CHUNK, LOC_SP,
+    LOC_CONSTANT, ... };
 typedef struct location { uint16_t kind, index; int32_t offset; } location_t;
 typedef struct slice_location { location_t ptr, len; } slice_location_t;
 enum step_op { STEP_END, STEP_READ, STEP_COUNTED, ... };
@@ -81,7 +82,7 @@ enum go_abi { GO_ABI0, GO_ABI_INTERNAL, ... };
 enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED, PLAN_TOO_LARGE,
                    PLAN_UNPLACED, ... };
 
-struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; };
+struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; uint64_t constant; };
 struct plan_value { uint32_t name, type, first_piece, n_pieces, first_way, n_ways; };
 struct plan_way { uint8_t op; uint32_t type; ...; };
 struct plan_site {

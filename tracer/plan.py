@@ -252,7 +252,7 @@ class Value:
 
     name: str
     type: str
-    places: tuple[str, ...]  # "rax", "sp+0x20", "read 2 +8"; one for each piece
+    places: tuple[str, ...]  # "rax", "sp+0x20", "read 2 +8", "constant 0x0"; one for each piece
     unreadable: tuple[str, ...]  # reasons, of the pieces that cannot be read
 
 
@@ -446,18 +446,20 @@ class Plan:
     def _value(self, v: Any) -> Value:
         pieces = [self.pointer.pieces[i] for i in range(v.first_piece, v.first_piece + v.n_pieces)]
         reasons = dict.fromkeys(self._reason(x) for x in pieces if x.reason != self._o.lib.PLAN_OK)
-        places = tuple(self._place(x.at) for x in pieces if x.reason == self._o.lib.PLAN_OK)
+        places = tuple(self._place(x) for x in pieces if x.reason == self._o.lib.PLAN_OK)
         type_ = self.pointer.ways[v.first_way + v.n_ways - 1].type if v.n_ways else v.type
         return Value(self._string(v.name), self._type(type_), places, tuple(reasons))
 
-    def _place(self, at: Any) -> str:
-        lib = self._o.lib
+    def _place(self, piece: Any) -> str:
+        lib, at = self._o.lib, piece.at
         if at.kind == lib.LOC_REGISTER:
             return REGISTER_NAMES[at.index] if at.index < len(REGISTER_NAMES) else f"register {at.index}"
         if at.kind in (lib.LOC_STACK, lib.LOC_SP):
             return f"sp{at.offset:+#x}"
         if at.kind == lib.LOC_CHUNK:
             return f"read {at.index} {at.offset:+#x}"
+        if at.kind == lib.LOC_CONSTANT:
+            return f"constant {piece.constant:#x}"
         return "nowhere"
 
     def _reason(self, piece: Any) -> str:

@@ -78,8 +78,8 @@ class Tally:
     right: int = 0
     honest: Counter[str] = field(default_factory=Counter)
     wrong: list[Wrong] = field(default_factory=list)
-    floats: int = 0
-    floats_null: int = 0
+    floats: Counter[str] = field(default_factory=Counter)  # by "args" and "results"
+    floats_null: Counter[str] = field(default_factory=Counter)
     honest_at: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @property
@@ -161,6 +161,7 @@ class Line:
         self.tally, self.limits = tally, limits
         self.meta = meta
         self.function: str = zoo["func"]
+        self.kind = "results" if zoo.get("type") == "return" else "args"
         self.notes: dict[str, list[str]] = trace["notes"]
         self.zoo_notes: dict[str, list[str]] = zoo.get("notes", {})
         self.maps = set(zoo.get("maps", ()))
@@ -180,8 +181,8 @@ class Line:
         self.tally.honest[reason] += n
         self.tally.honest_at[reason][self.function] += n
         if reason.startswith("unreadable"):
-            self.tally.floats += float_leaves(missing)
-            self.tally.floats_null += float_leaves(missing)
+            self.tally.floats[self.kind] += float_leaves(missing)
+            self.tally.floats_null[self.kind] += float_leaves(missing)
 
     def remark(self, path: object, *words: str) -> str | None:
         """The first remark at that path which begins with one of the words. It is then accounted for."""
@@ -245,7 +246,7 @@ class Line:
                 self.list(want, got, at, hops, above)
         elif isinstance(want, Number):
             if isinstance(got, Number) and want.equals(got):
-                self.tally.floats += want.is_float
+                self.tally.floats[self.kind] += want.is_float
                 self.right()
             else:
                 self.wrong(at, got, want, "another number")
@@ -279,7 +280,7 @@ class Line:
         if raw_got.decode("utf-8", "go") != got:
             self.wrong(at, got, want, f"the text does not fit its remark {remark!r}")
         elif raw_got == raw:
-            self.tally.floats += want in SPECIAL_FLOATS
+            self.tally.floats[self.kind] += want in SPECIAL_FLOATS
             self.right()
         else:
             cut = self.remark(at, "truncated")
@@ -538,8 +539,7 @@ def report(tally: Tally, most: int = 40) -> str:
         f"{sum(tally.honest.values())} honest, {len(tally.wrong)} wrong"
     ]
     rows += [f"  {n:7} {reason}" for reason, n in tally.honest.most_common()]
-    if tally.floats:
-        rows.append(f"floats: {tally.floats_null} of {tally.floats} not shown")
+    rows += [f"floats: {tally.floats_null[k]} of {n} {k} not shown" for k, n in sorted(tally.floats.items())]
     groups = Counter((w.function, re.sub(r"\d+", "N", w.path), w.why) for w in tally.wrong)
     firsts = {(w.function, re.sub(r"\d+", "N", w.path), w.why): w for w in reversed(tally.wrong)}
     rows += [f"WRONG {n:5}× {firsts[key]}" for key, n in groups.most_common(most)]

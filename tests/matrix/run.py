@@ -54,6 +54,12 @@ def cell(outcome: Tally | str) -> str:
     return f"{outcome.right} · {sum(outcome.honest.values())} · **{len(outcome.wrong)}**"
 
 
+def floats(t: Tally) -> str:
+    """The share of floats that are not shown: of the arguments, of the results."""
+    kinds = ("args", "results")
+    return " · ".join(f"{t.floats_null[k] / t.floats[k]:.0%} of {t.floats[k]}" if t.floats[k] else "–" for k in kinds)
+
+
 def page(outcomes: dict[tuple[str, str], Tally | str], versions: list[str], builds: list[str]) -> str:
     rows = ["| Go | " + " | ".join(builds) + " |", "|---" * (len(builds) + 1) + "|"]
     for v in versions:
@@ -70,7 +76,8 @@ def page(outcomes: dict[tuple[str, str], Tally | str], versions: list[str], buil
         "",
         "## Floats",
         "",
-        "Floating-point registers are not part of what a probe is given. Not shown, of all that should be:",
+        "Floating-point registers are not part of what a probe is given: a float is shown where the code has put it into "
+        "memory or a general register, or took it from there. Not shown, of the arguments · of the results:",
         "",
         "| Go | " + " | ".join(builds) + " |",
         "|---" * (len(builds) + 1) + "|",
@@ -79,8 +86,7 @@ def page(outcomes: dict[tuple[str, str], Tally | str], versions: list[str], buil
         shares = []
         for b in builds:
             t = outcomes.get((v, b))
-            known = isinstance(t, Tally) and t.floats
-            shares.append(f"{t.floats_null / t.floats:.0%} of {t.floats}" if known else "–")
+            shares.append(floats(t) if isinstance(t, Tally) and t.floats else "–")
         lines.append(f"| {VERSIONS[v]} | " + " | ".join(shares) + " |")
     lines += ["", "## Wrong", ""]
     found = [
@@ -117,6 +123,8 @@ def main() -> int:
             outcomes[v, b] = outcome
             failed |= isinstance(outcome, str) or bool(outcome.wrong)
             print(f"Go {v:5} {b:13} {cell(outcome)}  {time.monotonic() - begun:.1f} s", flush=True)
+            if isinstance(outcome, Tally) and outcome.floats:
+                print(f"    floats not shown: {floats(outcome)}")
             if isinstance(outcome, Tally) and outcome.wrong:
                 print("\n".join(line for line in report(outcome).splitlines() if line.startswith("WRONG")))
             if args.output:
