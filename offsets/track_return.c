@@ -169,8 +169,8 @@ static bool is_epilogue(struct flow *f, size_t i)
 	const cs_x86_op *d = &x->operands[0], *s = &x->operands[1];
 	if (f->insn->id == X86_INS_POP)
 		return d->type == X86_OP_REG && d->reg == X86_REG_RBP;
-	return f->insn->id == X86_INS_ADD && x->op_count == 2 && d->type == X86_OP_REG && d->reg == X86_REG_RSP &&
-	       s->type == X86_OP_IMM;
+	return (f->insn->id == X86_INS_ADD || f->insn->id == X86_INS_SUB) && x->op_count == 2 &&
+	       d->type == X86_OP_REG && d->reg == X86_REG_RSP && s->type == X86_OP_IMM;
 }
 
 /* The best place of one register. *early_ret: it must be read before the frame is taken away. What lies below the stack pointer is anyone's:
