@@ -76,8 +76,8 @@ def page(outcomes: dict[tuple[str, str], Tally | str], versions: list[str], buil
         "",
         "## Floats",
         "",
-        "Floating-point registers are not part of what a probe is given: a float is shown where the code has put it into "
-        "memory or a general register, or took it from there. Not shown, of the arguments · of the results:",
+        "Floating-point registers are not part of what a probe is given: a float is shown where the code has put it",
+        "into memory or a general register, or took it from there. Not shown, of the arguments · of the results:",
         "",
         "| Go | " + " | ".join(builds) + " |",
         "|---" * (len(builds) + 1) + "|",

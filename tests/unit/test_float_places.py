@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,8 @@ FRAME = "push %rbp\n mov %rsp, %rbp\n sub $0x20, %rsp"
 LEAVE = "add $0x20, %rsp\n pop %rbp\n ret"
 
 # name: (code, what is said of each return): where the site is (the RET, or bytes from the first instruction / bytes
-# of the frame that are still there) and the places. The CFA is the stack pointer before the call; the frame's bytes are below it.
+# of the frame that are still there) and the places. The CFA is the stack pointer before the call; the frame's bytes
+# are below it.
 CASES: dict[str, tuple[str, str]] = {
     # ---- what the register was loaded from
     "slot": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n {LEAVE}", "+14/40 x0=cfa-40"),
@@ -88,21 +88,49 @@ CASES: dict[str, tuple[str, str]] = {
     # ---- what a signal may write to
     "below_the_stack": ("movsd -0x10(%rsp), %xmm0\n ret", "ret"),
     "frame_gone_before": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n add $0x20, %rsp\n pop %rbp\n mov %rcx, %rax\n ret", "ret"),
-    "frame_gone_in_part": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n add $0x10, %rsp\n mov %rcx, %rax\n add $0x10, %rsp\n pop %rbp\n ret", "ret"),
+    "frame_gone_in_part": (
+        f"{FRAME}\n movsd 8(%rsp), %xmm0\n add $0x10, %rsp\n mov %rcx, %rax\n add $0x10, %rsp\n "
+        "pop %rbp\n ret",
+        "ret",
+    ),
     "pointer_read_before_the_frame_goes": (f"{FRAME}\n movsd 8(%rbx), %xmm0\n {LEAVE}", "+13/40 x0=[rbx+8]"),
-    "pointer_that_may_lead_to_the_frame": (f"{FRAME}\n movsd 8(%rbx), %xmm0\n add $0x20, %rsp\n pop %rbp\n mov %rcx, %rax\n ret", "ret"),
+    "pointer_that_may_lead_to_the_frame": (
+        f"{FRAME}\n movsd 8(%rbx), %xmm0\n add $0x20, %rsp\n pop %rbp\n mov %rcx, %rax\n ret",
+        "ret",
+    ),
     "register_after_the_frame": (f"{FRAME}\n movq %rbx, %xmm0\n {LEAVE}", "ret x0=rbx"),
     "frame_of_128": ("sub $0x80, %rsp\n movsd (%rsp), %xmm0\n sub $-128, %rsp\n ret", "+12/128 x0=cfa-136"),
     # ---- several ways
-    "joined_same": (f"{FRAME}\n test %rax, %rax\n je 1f\n movsd 8(%rsp), %xmm0\n jmp 2f\n1: movsd 8(%rsp), %xmm0\n2: {LEAVE}", "+27/40 x0=cfa-40"),
-    "joined_different": (f"{FRAME}\n test %rax, %rax\n je 1f\n movsd 8(%rsp), %xmm0\n jmp 2f\n1: movsd 0x10(%rsp), %xmm0\n2: {LEAVE}", "ret"),
-    "joined_with_a_value": ("test %rax, %rax\n je 1f\n movq %rbx, %xmm0\n jmp 2f\n1: addsd %xmm1, %xmm0\n2: ret", "ret"),
+    "joined_same": (
+        f"{FRAME}\n test %rax, %rax\n je 1f\n movsd 8(%rsp), %xmm0\n "
+        f"jmp 2f\n1: movsd 8(%rsp), %xmm0\n2: {LEAVE}",
+        "+27/40 x0=cfa-40",
+    ),
+    "joined_different": (
+        f"{FRAME}\n test %rax, %rax\n je 1f\n movsd 8(%rsp), %xmm0\n "
+        f"jmp 2f\n1: movsd 0x10(%rsp), %xmm0\n2: {LEAVE}",
+        "ret",
+    ),
+    "joined_with_a_value": (
+        "test %rax, %rax\n je 1f\n movq %rbx, %xmm0\n jmp 2f\n1: addsd %xmm1, %xmm0\n2: ret",
+        "ret",
+    ),
     "joined_constants": ("xorps %xmm0, %xmm0\n test %rax, %rax\n je 1f\n movsd half(%rip), %xmm0\n1: ret", "ret"),
-    "two_returns": ("test %rax, %rax\n je 1f\n movq %rbx, %xmm0\n ret\n1: movq %rcx, %xmm0\n ret", "ret x0=rbx; ret x0=rcx"),
+    "two_returns": (
+        "test %rax, %rax\n je 1f\n movq %rbx, %xmm0\n ret\n1: movq %rcx, %xmm0\n ret",
+        "ret x0=rbx; ret x0=rcx",
+    ),
     "kept_in_a_loop": ("movq %rbx, %xmm0\n1: dec %rcx\n jne 1b\n ret", "ret x0=rbx"),
     "lost_in_a_loop": ("movq %rbx, %xmm0\n1: dec %rcx\n je 2f\n inc %rbx\n jmp 1b\n2: ret", "ret"),
-    "jumped_to_the_epilogue": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n test %rax, %rax\n je 1f\n addsd %xmm0, %xmm0\n1: {LEAVE}", "ret"),
-    "jumped_into_the_epilogue": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n test %rax, %rax\n je 1f\n add $0x20, %rsp\n jmp 2f\n1: add $0x20, %rsp\n2: pop %rbp\n ret", "ret"),
+    "jumped_to_the_epilogue": (
+        f"{FRAME}\n movsd 8(%rsp), %xmm0\n test %rax, %rax\n je 1f\n addsd %xmm0, %xmm0\n1: {LEAVE}",
+        "ret",
+    ),
+    "jumped_into_the_epilogue": (
+        f"{FRAME}\n movsd 8(%rsp), %xmm0\n test %rax, %rax\n je 1f\n add $0x20, %rsp\n "
+        "jmp 2f\n1: add $0x20, %rsp\n2: pop %rbp\n ret",
+        "ret",
+    ),
     "jump_through_a_table": ("movq %rbx, %xmm0\n test %rax, %rax\n je 1f\n jmp *(%rcx,%rax,8)\n1: ret", "ret"),
     "never_reached": ("ud2\n movq %rbx, %xmm0\n ret", "ret"),
 }  # fmt: skip
@@ -131,9 +159,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     options = ["-std=c11", "-D_GNU_SOURCE", "-O0", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'offsets'}"]
     options += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     harness = folder / "harness"
-    subprocess.run(["gcc", *options, "-o", harness, ROOT / "tests/unit/floats_harness.c", *sources, *flags], check=True)
+    subprocess.run(
+        ["gcc", *options, "-o", harness, ROOT / "tests/unit/float_places_harness.c", *sources, *flags], check=True
+    )
     done = subprocess.run([harness, folder / "code"], stdout=subprocess.PIPE, text=True, check=True)
-    return dict(re.fullmatch(r"(\w+): ?(.*?);?", line).groups() for line in done.stdout.splitlines())  # type: ignore[union-attr, misc]
+    parts = (line.partition(":") for line in done.stdout.splitlines())
+    return {name: text.strip().removesuffix(";") for name, _, text in parts}
 
 
 @pytest.mark.parametrize("name", list(CASES))
