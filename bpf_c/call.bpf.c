@@ -57,6 +57,9 @@ typedef struct deep_record any_record;
 typedef struct call_record any_record;
 #endif
 #include "goroutine.h"
+#ifdef REWRITE
+#include "rewrite.h"
+#endif
 
 #ifdef STACK_MAX
 #include "stack.h"
@@ -211,6 +214,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	struct call_record *r = reserve_record((u32)id, variant);
 	if (!r) {
 		count_lost(site, n);
+#ifdef REWRITE
+		rewrite(ctx, site, n); /* what is asked for is done, also where nobody can be told */
+#endif
 		return 0;
 	}
 	fill_record(ctx, r, site, index, ctl, id);
@@ -241,6 +247,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		read_deep((struct deep_record *)r, site, n, TURNS_MAX);
 	if (variant == DEEP_SHORT)
 		read_deep((struct deep_record *)r, site, n, TURNS_SHORT);
+#endif
+#ifdef REWRITE
+	r->head.cursor = rewrite(ctx, site, n);
 #endif
 	error = submit_record(ctx, r);
 	if (error) {

@@ -65,6 +65,24 @@ static __always_inline int passed_over(struct pt_regs *ctx, const struct site *s
 		add(n->duplicates);
 		return 1;
 	}
+#ifdef REWRITE
+	/* Calls and returns are changed each for themselves, so either is what is counted. */
+	if (ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
+		if (site->kind == SITE_ENTRY)
+			add(n->sampled);
+		else
+			add(n->sampled_returns);
+		return 1;
+	}
+	if (ctl->max_calls && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
+		if (site->kind == SITE_ENTRY)
+			add(n->limited);
+		else
+			add(n->limited_returns);
+		return 1;
+	}
+	return 0;
+#endif
 	if (site->kind == SITE_ENTRY && ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
 		add(n->sampled);
 		return 1;

@@ -163,8 +163,8 @@ struct record {
 	__u32 site;
 	__u16 flags; /* enum record_flags */
 	__u16 reserved;
-	__u32 used;   /* bytes of `data` written: chunks, one after the other */
-	__u32 cursor; /* the step loop's own state; meaningless to a reader */
+	__u32 used; /* bytes of `data` written: chunks, one after the other */
+	__u32 cursor; /* the step loop's own state; where rewritten, then the outcomes: 4 bits for each write (enum write_outcome) */
 	__u64 regs[RECORD_REGS];
 	/* then: __u8 data[] */
 };
@@ -221,6 +221,10 @@ struct fn_counters {
 	__u64 counted;         /* calls that went into the sums */
 	__u64 counted_returns; /* returns that did */
 	__u64 unpaired;        /* returns whose call was not seen */
+	/* rewrite.bpf.c only */
+	__u64 sampled_returns; /* returns that --rate leaves alone */
+	__u64 changed;         /* hits at which everything was written */
+	__u64 unchanged;       /* hits at which something could not be written */
 };
 
 /* One entry, index 0. */
@@ -281,6 +285,60 @@ struct caller_key {
 	__u32 pid;
 };
 
+/* ---- rewriting (rewrite.bpf.c) --------------------------------------------------------------------------- */
+
+#define WRITES_MAX 8    /* of the entry, and of the returns: their outcomes fit the 32 bits of record.cursor */
+#define WRITE_HOPS 4    /* pointers followed on the way to what is written */
+#define WRITE_BYTES 256 /* most that one write puts into memory */
+
+/* What a write begins with: itself, or with hops the pointer to follow first. */
+enum write_base {
+	WRITE_IN_REGISTERS = 0, /* reg[0]; the second word, or the length of what it points to: reg[1] */
+	WRITE_ON_STACK = 1,     /* `offset` bytes from the stack pointer at the hit; the second word behind it */
+};
+
+enum write_source {
+	WRITE_CONST = 0,    /* registers: word[]; memory: `len` bytes of `bytes` */
+	WRITE_ADDRESS = 1,  /* word[0] is a link address, word[1] as it is */
+	WRITE_VARIABLE = 2, /* the two words that stand at link address word[0]: an interface; not if it is nil */
+	WRITE_STRING =
+		3, /* what stands there is a string: its bytes become `bytes`, its length `len`, if it is not shorter */
+};
+
+/* A pointer on the way. It must not be nil. */
+struct write_hop {
+	__u32 offset; /* added to the pointer */
+	__u32 bound;  /* the length beside the pointer must be at least this; 0: it has none */
+};
+
+/* Key of the map `writes`: enum site_kind * WRITES_MAX + its number. */
+struct write {
+	__u8 base;    /* enum write_base */
+	__u8 source;  /* enum write_source */
+	__u8 n_words; /* 1 or 2, where it is not bytes */
+	__u8 n_hops;
+	__u8 reg[2]; /* index in struct record.regs */
+	__u16 len;   /* bytes; at most WRITE_BYTES */
+	__s32 offset;
+	__u32 reserved;
+	struct write_hop hop[WRITE_HOPS];
+	__u64 word[2];
+	__u8 bytes[WRITE_BYTES];
+};
+
+enum write_outcome {
+	WRITE_NOT_TRIED = 0,  /* an earlier one failed, and it is all or nothing */
+	WRITE_DONE = 1,       /* written, and read back */
+	WRITE_REFUSED = 2,    /* the memory takes no writes */
+	WRITE_DIFFERS = 3,    /* something else stands there after the write */
+	WRITE_LONGER = 4,     /* the string there is shorter than the new one */
+	WRITE_NIL = 5,        /* a pointer on the way is nil */
+	WRITE_OUTSIDE = 6,    /* an index on the way is past the length */
+	WRITE_UNREADABLE = 7, /* a pointer on the way cannot be read */
+	WRITE_NIL_VARIABLE = 8,
+	WRITE_PARTLY = 9, /* the bytes of a string, and not its length */
+};
+
 /* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */
 struct telemetry_key {
 	__u16 file; /* enum bpf_file */
@@ -294,6 +352,7 @@ enum bpf_file {
 	BPF_FILE_GOROUTINE = 3,
 	BPF_FILE_AGGREGATE = 4,
 	BPF_FILE_DEEP = 5,
+	BPF_FILE_REWRITE = 6,
 };
 
 #define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */

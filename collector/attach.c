@@ -111,7 +111,8 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 		return n;
 	}
 	for (uint32_t i = 0; i < p->plan->n_sites; i++) {
-		if ((int)site_variant(c, &p->plan->sites[i]) != variant || is_whole_function(p->plan, i) != first)
+		if ((int)site_variant(c, &p->plan->sites[i]) != variant || is_whole_function(p->plan, i) != first ||
+		    !rewriting_uses(c, &p->plan->sites[i]))
 			continue;
 		offsets[n] = p->plan->sites[i].file_off;
 		cookies[n++] = p->first_site + i;

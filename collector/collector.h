@@ -12,6 +12,7 @@
 
 #include "../offsets/error.h"
 #include "../offsets/plan.h"
+#include "../offsets/rewrite.h"
 
 enum collector_buffer { BUFFER_AUTO = 0, BUFFER_RING, BUFFER_PERF };
 enum collector_attach { ATTACH_AUTO = 0, ATTACH_MULTI, ATTACH_PERF };
@@ -36,6 +37,9 @@ struct collector_options {
 	int out_fd;                            /* where events go; not closed by the collector */
 	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */
 	uint32_t stack; /* MODE_TRACE: frames shown of each call's and return's stack, at most STACK_FRAMES; 0: none */
+	/* What is to be changed in the one function of the one plan, which is this one's; NULL: nothing, and no program is loaded that
+	 * could. Kept by the caller until collector_destroy. Only sites that write are probed. */
+	const struct rewrite *rewrite;
 	const char *tracer_version;
 	const char *
 		mask; /* regular expression: values of names in which it is found are not shown (mask.h); NULL: all are */
@@ -101,6 +105,7 @@ struct collector_function_summary {
 	uint64_t unwound; /* made-up returns */
 	uint64_t read_failures;
 	uint64_t counted, counted_returns; /* in the sums; 0 with MODE_TRACE */
+	uint64_t changed, unchanged;       /* rewriting: hits at which all was written; at which something was not */
 };
 
 struct collector_summary {

@@ -82,6 +82,15 @@ static void none_ret(struct format *f, const struct event *e, uint64_t duration,
 	(void)view;
 }
 
+static void none_rewritten(struct format *f, const struct event *e, const struct site_ref *ref,
+			   const struct record_view *view)
+{
+	(void)f;
+	(void)e;
+	(void)ref;
+	(void)view;
+}
+
 static void none_unwound(struct format *f, const struct event *e, const char *how)
 {
 	(void)f;
@@ -108,6 +117,7 @@ const struct format_ops format_none = {
 	.call = none_call,
 	.ret = none_ret,
 	.unwound = none_unwound,
+	.rewritten = none_rewritten,
 	.lost = none_lost,
 	.summary = none_summary,
 };

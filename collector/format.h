@@ -44,6 +44,9 @@ struct format_ops {
 	/* a return that was seen: view is its record */
 	void (*ret)(struct format *f, const struct event *e, uint64_t duration, const struct site_ref *ref,
 		    const struct record_view *view);
+	/* what was changed at a call or return */
+	void (*rewritten)(struct format *f, const struct event *e, const struct site_ref *ref,
+			  const struct record_view *view);
 	/* a call left otherwise */
 	void (*unwound)(struct format *f, const struct event *e, const char *how);
 	void (*lost)(struct format *f, uint64_t ts, uint64_t count);
@@ -64,6 +67,12 @@ static inline const char *function_name(const struct collector *c, uint32_t fid)
 {
 	return plan_string(c->plans[c->function_plan[fid]].plan, c->functions[fid]->name);
 }
+
+/* The value of that name among those that a site reads: its index, or −1. */
+int format_find_value(const struct site_ref *ref, const char *name);
+
+/* How one change of a record went: the first of its writes that failed, else WRITE_DONE. */
+enum write_outcome format_outcome(const struct record_view *view, const struct rewrite_change *change);
 
 /* Text that is known when compiling. */
 #define put_lit(out, text) jout_append(out, "" text, sizeof(text) - 1) /* the "" lets nothing but a literal compile */

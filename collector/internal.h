@@ -45,6 +45,7 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int scratch, blank;         /* perf output only */
 	int open_calls, durations;  /* MODE_HIST */
 	int stacks, callers;        /* MODE_STACK */
+	int writes;                 /* rewriting */
 };
 
 struct loader;    /* load.c and attach.c */
@@ -131,6 +132,17 @@ uint64_t maps_calls(struct collector *c);                           /* control.c
 bool maps_allow_pid(struct collector *c, uint32_t pid);             /* into `pids`; false with errno */
 bool maps_set_pid(struct collector *c, uint32_t pid, bool allowed); /* in or out of `pids`; false with errno */
 bool maps_set_event_fd(struct collector *c, uint32_t cpu, int fd); /* perf output: events[cpu] = fd; false with errno */
+
+/* ---- rewriting (rewriting.c) ----------------------------------------------------------------------------- */
+
+/* Does the site write anything? Always true where nothing is rewritten. */
+bool rewriting_uses(const struct collector *c, const struct plan_site *site);
+
+/* -D flags for bpf_c/rewrite.h, with a blank before each; "" where nothing is rewritten. */
+void rewriting_cflags(const struct collector *c, char *to, size_t size);
+
+/* The map `writes`. */
+struct err *rewriting_fill(const struct collector *c);
 
 /* ---- time ------------------------------------------------------------------------------------------------ */
 

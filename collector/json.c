@@ -484,6 +484,59 @@ static void json_unwound(struct format *f, const struct event *e, const char *ho
 	put_notes(f, e);
 }
 
+/* ---- changes ------------------------------------------------------------------------------------------------ */
+
+static void put_change(struct format *f, const struct site_ref *ref, const struct record_view *view,
+		       const struct rewrite_change *change)
+{
+	enum write_outcome outcome = format_outcome(view, change);
+	int value = f->c->options.rewrite->skip ? -1 : format_find_value(ref, change->name);
+	struct jout *j = f->out;
+
+	jout_object_begin(j);
+	jout_key_lit(j, "name");
+	jout_string(j, change->name);
+	if (value >= 0) {
+		jout_key_lit(j, "old");
+		decode_site_value(&f->decoder, (uint32_t)value);
+	}
+	jout_key_lit(j, "new");
+	jout_raw(j, change->value, strlen(change->value));
+	jout_key_lit(j, "written");
+	jout_bool(j, outcome == WRITE_DONE);
+	if (outcome != WRITE_DONE) {
+		jout_key_lit(j, "why");
+		jout_string(j, rewrite_outcome_name(outcome));
+	}
+	jout_object_end(j);
+}
+
+static void json_rewritten(struct format *f, const struct event *e, const struct site_ref *ref,
+			   const struct record_view *view)
+{
+	const struct rewrite *r = f->c->options.rewrite;
+	const struct rewrite_site *site = &r->site[ref->site->kind];
+
+	put_lit(f->out, "{\"type\":\"rewrite\",\"ts\":");
+	put_event(f, e);
+	put_lit(f->out, ",\"at\":");
+	f->out->comma = false;
+	jout_string(f->out, ref->site->kind == SITE_RETURN ? "return" : r->skip ? "skip" : "entry");
+	if (r->skip) {
+		put_lit(f->out, ",\"args\":");
+		put_values(f, ref, view, true);
+	} else {
+		decoder_begin(&f->decoder, view, ref->plan->plan, ref->site, ref->plan->names);
+	}
+	f->out->comma = true;
+	jout_key_lit(f->out, "changes");
+	jout_array_begin(f->out);
+	for (size_t i = 0; i < site->n_changes; i++)
+		put_change(f, ref, view, &site->changes[i]);
+	jout_array_end(f->out);
+	put_notes(f, e);
+}
+
 /* ---- the other lines --------------------------------------------------------------------------------------- */
 
 static void put_member(struct jout *j, const char *key, const char *value)
@@ -599,7 +652,7 @@ static void json_lost(struct format *f, uint64_t ts, uint64_t count)
 	jout_newline(j);
 }
 
-static void put_counts(struct jout *j, const struct collector_function_summary *s)
+static void put_counts(struct jout *j, const struct collector_function_summary *s, bool rewriting)
 {
 	const struct {
 		const char *name;
@@ -621,9 +674,13 @@ static void put_counts(struct jout *j, const struct collector_function_summary *
 		{ "returns_lost", s->returns_lost },
 		{ "unwound", s->unwound },
 		{ "read_failures", s->read_failures },
+		/* only where something is rewritten */
+		{ "changed", s->changed },
+		{ "unchanged", s->unchanged },
 	};
+	size_t n = sizeof(counts) / sizeof(counts[0]) - (rewriting ? 0 : 2);
 
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		jout_key(j, counts[i].name);
 		jout_u64(j, counts[i].value);
 	}
@@ -646,13 +703,13 @@ static void json_summary(struct format *f, const struct collector_summary *s)
 		jout_key_lit(j, "fid");
 		jout_u64(j, s->functions[i].fid);
 		put_member(j, "name", s->functions[i].name);
-		put_counts(j, &s->functions[i]);
+		put_counts(j, &s->functions[i], f->c->options.rewrite != NULL);
 		jout_object_end(j);
 	}
 	jout_array_end(j);
 	jout_key_lit(j, "totals");
 	jout_object_begin(j);
-	put_counts(j, &s->total);
+	put_counts(j, &s->total, f->c->options.rewrite != NULL);
 	jout_object_end(j);
 	jout_key_lit(j, "misses");
 	jout_u64(j, s->misses);
@@ -686,6 +743,7 @@ const struct format_ops format_json = {
 	.call = json_call,
 	.ret = json_ret,
 	.unwound = json_unwound,
+	.rewritten = json_rewritten,
 	.lost = json_lost,
 	.summary = json_summary,
 };

@@ -123,7 +123,7 @@ uint32_t count_unwinds(const struct collector *c, const struct plan *plan)
 {
 	uint32_t n = 0;
 
-	for (int i = 0; i < PLAN_UNWINDS && c->options.mode == MODE_TRACE; i++)
+	for (int i = 0; i < PLAN_UNWINDS && c->options.mode == MODE_TRACE && !c->options.rewrite; i++)
 		n += plan->binary.unwinds[i].file_off != 0;
 	return n;
 }
@@ -147,7 +147,7 @@ static void measure(struct collector *c, struct loader *l)
 				chunk = bytes > DATA_LIMIT ? DATA_LIMIT : bytes;
 			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
 		}
-		l->programs[site_variant(c, site)].n_sites++;
+		l->programs[site_variant(c, site)].n_sites += rewriting_uses(c, site);
 		if (site->n_steps > FEW_STEPS || site->deep)
 			while (steps < site->n_steps)
 				steps *= 2;
@@ -222,6 +222,8 @@ static void choose_features(struct collector *c, struct loader *l)
 	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites ||
 		       l->programs[PROGRAM_DEEP].n_sites;
 
+	if (c->options.rewrite)
+		follows = false; /* what is read and written is the caller's own stack, or was just used */
 	l->perform_ret = has_returns(c) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
 	l->sleepable = follows && c->buffer == BUFFER_RING && !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
 	l->guard_sleepable = l->sleepable && doctor_private_stacks();
@@ -261,6 +263,7 @@ const char *collector_cflags(struct collector *c)
 		if (l->stack_max)
 			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
 				 " -DSTACK_MAX=%u", l->stack_max);
+		rewriting_cflags(c, l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags));
 	}
 	return l->cflags;
 }
@@ -339,6 +342,8 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		err = make_map(&m->stacks, BPF_MAP_TYPE_STACK_TRACE, "stacks", 4, STACK_FRAMES * 8, STACKS_MAX);
 	if (!err && c->options.mode == MODE_STACK)
 		err = make_map(&m->callers, BPF_MAP_TYPE_HASH, "callers", sizeof(struct caller_key), 8, CALLERS_MAX);
+	if (!err && c->options.rewrite)
+		err = make_map(&m->writes, BPF_MAP_TYPE_ARRAY, "writes", 4, sizeof(struct write), 2 * WRITES_MAX);
 	if (err || c->options.mode != MODE_TRACE)
 		return err;
 	if (!err && c->buffer == BUFFER_RING) {
@@ -368,7 +373,8 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "flat", c->maps.flat },       { "dispatch", c->maps.dispatch },
 		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep },
 		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
-		  { "callers", c->maps.callers }, { "durations", c->maps.durations } };
+		  { "callers", c->maps.callers }, { "durations", c->maps.durations },
+		  { "writes", c->maps.writes } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -458,7 +464,7 @@ static struct err *fill_maps(struct collector *c, struct loader *l)
 	if (!err)
 		err = fill_unwinds(c, l);
 	flat_deinit(&flat);
-	return err;
+	return err ? err : rewriting_fill(c);
 }
 
 /* ---- programs ------------------------------------------------------------------------------------------------ */
@@ -760,7 +766,7 @@ void collector_loader_destroy(struct collector *c)
 		       &c->maps.pids,   &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
 		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
 		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
-		       &c->maps.flat,   &c->maps.dispatch };
+		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes };
 
 	collector_detach(c);
 	c->fault_why = NULL;

@@ -34,7 +34,7 @@ struct loaded_program {
 };
 
 struct loader {
-	char cflags[256];
+	char cflags[320];
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
 	uint32_t stack_max;                       /* -DSTACK_MAX; 0: no stacks */
 	bool guard_sleepable;

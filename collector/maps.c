@@ -56,6 +56,8 @@ static const char *file_name(uint16_t file)
 		return "aggregate.bpf.c";
 	case BPF_FILE_DEEP:
 		return "deep.h";
+	case BPF_FILE_REWRITE:
+		return "rewrite.h";
 	}
 	return "other";
 }

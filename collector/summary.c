@@ -58,6 +58,8 @@ static void add_counts(struct collector_function_summary *to, const struct colle
 	to->read_failures += s->read_failures;
 	to->counted += s->counted;
 	to->counted_returns += s->counted_returns;
+	to->changed += s->changed;
+	to->unchanged += s->unchanged;
 }
 
 static bool adds_up(const struct collector_function_summary *s)
@@ -88,13 +90,15 @@ static void sum_function(struct collector *c, uint32_t fid, struct collector_fun
 		.returns_written = w->returns_written,
 		.unpaired = n.unpaired + w->unpaired,
 		.filtered_returns = n.filtered_returns,
-		.sampled_returns = w->sampled_returns,
+		.sampled_returns = n.sampled_returns + w->sampled_returns,
 		.limited_returns = n.limited_returns + w->limited_returns,
 		.returns_lost = n.returns_lost + w->returns_lost,
 		.unwound = w->unwound,
 		.read_failures = n.read_failures,
 		.counted = n.counted,
 		.counted_returns = n.counted_returns,
+		.changed = n.changed,
+		.unchanged = n.unchanged,
 	};
 }
 

@@ -596,6 +596,58 @@ static void text_ret(struct format *f, const struct event *e, uint64_t duration,
 	put_stack(f, ref, view);
 }
 
+/* `a1: 100 → 2021`, or what a skipped call returned. */
+static void put_change(struct format *f, const struct site_ref *ref, const struct record_view *view,
+		       const struct rewrite_change *change)
+{
+	enum write_outcome outcome = format_outcome(view, change);
+	int value = f->c->options.rewrite->skip ? -1 : format_find_value(ref, change->name);
+
+	put_name(f->out, change->name);
+	if (value >= 0) {
+		put_lit(f->out, ": ");
+		decode_site_value(&f->decoder, (uint32_t)value);
+		put_lit(f->out, " → ");
+	} else {
+		jout_putc(f->out, '=');
+	}
+	jout_append(f->out, change->shown, strlen(change->shown));
+	if (outcome == WRITE_DONE)
+		return;
+	put_color(f->out, f->decoder.color, RED);
+	put_lit(f->out, " <not written: ");
+	jout_append(f->out, rewrite_outcome_name(outcome), strlen(rewrite_outcome_name(outcome)));
+	jout_putc(f->out, '>');
+	put_color(f->out, f->decoder.color, PLAIN);
+}
+
+static void text_rewritten(struct format *f, const struct event *e, const struct site_ref *ref,
+			   const struct record_view *view)
+{
+	const struct rewrite *r = f->c->options.rewrite;
+	const struct rewrite_site *site = &r->site[ref->site->kind];
+
+	put_event(f, e);
+	if (r->skip) {
+		put_values(f, ref, view, true);
+		put_lit(f->out, " skipped → (");
+	} else {
+		decoder_begin(&f->decoder, view, ref->plan->plan, ref->site, ref->plan->names);
+		f->decoder.pointer = 0;
+		put_lit(f->out, "  ");
+		if (ref->site->kind == SITE_RETURN)
+			put_lit(f->out, "return ");
+	}
+	for (size_t i = 0; i < site->n_changes; i++) {
+		if (i)
+			put_lit(f->out, ", ");
+		put_change(f, ref, view, &site->changes[i]);
+	}
+	if (r->skip)
+		jout_putc(f->out, ')');
+	end_line(f, e);
+}
+
 static void text_unwound(struct format *f, const struct event *e, const char *how)
 {
 	put_event(f, e);
@@ -650,6 +702,7 @@ const struct format_ops format_text = {
 	.call = text_call,
 	.ret = text_ret,
 	.unwound = text_unwound,
+	.rewritten = text_rewritten,
 	.lost = text_lost,
 	.summary = text_summary,
 };

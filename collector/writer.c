@@ -256,6 +256,21 @@ static void handle_unwind(struct writer *w, const struct record *r, enum site_ki
 	atomic_store_explicit(&w->c->open_calls, pairing_open(w->pairing), memory_order_relaxed);
 }
 
+/* Calls and returns are changed each for themselves: they are not paired. */
+static void handle_rewritten(struct writer *w, const struct site_ref *ref, struct event *e)
+{
+	struct fn_written *n = &w->written[e->fid];
+	bool entry = ref->site->kind == SITE_ENTRY;
+
+	if (is_dead(w)) {
+		*(entry ? &n->calls_lost : &n->returns_lost) += 1;
+		return;
+	}
+	*(entry ? &n->calls_written : &n->returns_written) += 1;
+	e->call = ++w->calls;
+	w->ops->rewritten(&w->format, e, ref, &w->view);
+}
+
 static void handle_record(struct writer *w, const void *data, size_t size)
 {
 	struct collector *c = w->c;
@@ -299,6 +314,11 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 		.flags = r->flags & (REC_SYSTEM_STACK | REC_NO_G | REC_NO_CURG),
 		.goid_known = e.goid_known,
 	};
+	if (c->options.rewrite) {
+		handle_rewritten(w, ref, &e);
+		atomic_fetch_add(&c->handled_calls, 1);
+		return;
+	}
 	g = r->g ? r->g : THREAD_G(r->tid);
 	if (ref->site->kind == SITE_ENTRY) {
 		handle_call(w, ref, &e, g, &at);

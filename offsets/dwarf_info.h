@@ -138,4 +138,11 @@ struct err *dwarf_info_each_func(struct dwarf_info *dw,
 				 bool (*fn)(void *arg, const char *name, uint64_t low, uint64_t high, uint64_t die),
 				 void *arg);
 
+/* Visit the package-level variables whose type has that name: name ("io.EOF"), link address. */
+struct err *dwarf_info_variables(struct dwarf_info *dw, const char *type,
+				 struct err *(*fn)(void *arg, const char *name, uint64_t addr), void *arg);
+
+/* Has the function an abstract instance? Then callers may have copies of its body. */
+struct err *dwarf_info_may_be_inlined(struct dwarf_info *dw, const char *name, bool *ret);
+
 #endif

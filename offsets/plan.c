@@ -256,6 +256,8 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 			continue;
 		if (cand[c].can_duplicate && !b->options->returns)
 			continue;
+		if (b->options->at_call && best != SIZE_MAX)
+			break;
 		for (size_t i = 0; i < words->n; i++) {
 			struct site_word w;
 			locate(t, i, &words->track[i], &w);

@@ -24,6 +24,8 @@ enum collector_attach { ATTACH_AUTO, ATTACH_MULTI, ATTACH_PERF, ... };
 enum collector_mode { MODE_TRACE, MODE_COUNT, MODE_HIST, MODE_STACK, ... };
 enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, FORMAT_RECORDING, ... };
 
+struct rewrite;
+
 struct collector_options {
     enum collector_mode mode;
     enum collector_buffer buffer;
@@ -34,6 +36,7 @@ struct collector_options {
     bool force, filter_pids, color, utc, no_args, no_results, no_returns;
     int out_fd;
     uint32_t string_size, depth, elements, stack;
+    const struct rewrite *rewrite;
     const char *tracer_version;
     const char *mask;
     ...;
@@ -72,7 +75,7 @@ struct collector_function_summary {
     uint32_t fid;
     uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
     uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
-    uint64_t unwound, read_failures, counted, counted_returns;
+    uint64_t unwound, read_failures, counted, counted_returns, changed, unchanged;
     ...;
 };
 struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; ...; };

@@ -124,7 +124,7 @@ struct plan {
     ...;
 };
 struct plan_options {
-    bool args, results, returns, optional, raw_words;
+    bool args, results, returns, optional, raw_words, at_call;
     uint32_t string_size, depth, elements;
     const char *const *expressions;
     size_t n_expressions;
@@ -138,6 +138,49 @@ struct err *plan_write_fd(const struct plan *plan, int fd);
 struct err *plan_read_fd(int fd, struct plan **ret);
 struct err *plan_set_file(struct plan *plan, const char *path, const struct file_id *id);
 const char *plan_string(const struct plan *plan, uint32_t offset);
+
+/* ---- rewriting ---- */
+enum write_source { WRITE_CONST, WRITE_ADDRESS, WRITE_VARIABLE, WRITE_STRING, ... };
+struct write { uint8_t base, source, n_words, n_hops; uint16_t len; unsigned long long word[2]; uint8_t bytes[...]; ...; };
+struct rewrite_request {
+    const char *function;
+    const char *const *set;
+    size_t n_set;
+    const char *const *set_results;
+    size_t n_set_results;
+    const char *skip, *fail;
+    ...;
+};
+enum rewrite_need { REWRITE_NEEDS_MEMORY, REWRITE_NEEDS_REGISTERS, ... };
+struct rewrite_change {
+    char *name, *type, *value, *shown, *place;
+    uint32_t first_write, n_writes;
+    uint64_t variable;
+    uint8_t needs;
+    bool implied;
+    ...;
+};
+struct rewrite_site {
+    size_t n_changes;
+    struct rewrite_change *changes;
+    size_t n_writes;
+    struct write writes[...];
+    ...;
+};
+struct rewrite {
+    struct plan *plan;
+    bool skip;
+    uint8_t needs;
+    bool may_be_inlined;
+    struct rewrite_site site[2];
+    ...;
+};
+struct err *rewrite_create(struct program *program, const struct rewrite_request *request,
+                           const struct plan_options *reading, struct rewrite **ret);
+void rewrite_destroy(struct rewrite *rewrite);
+struct rewrite_variable { char *name; uint64_t addr; ...; };
+struct err *rewrite_variables(struct program *program, struct rewrite_variable **ret, size_t *n_ret);
+void rewrite_variables_free(struct rewrite_variable *v, size_t n);
 """
 )
 
@@ -145,6 +188,7 @@ SOURCE = """
 #include <stdlib.h>
 #include "offsets/inlines.h"
 #include "offsets/plan.h"
+#include "offsets/rewrite.h"
 """
 
 

@@ -117,6 +117,14 @@ class Program:
         self.close()
 
     @property
+    def pointer(self) -> Any:
+        return self._program
+
+    @property
+    def is_pie(self) -> bool:
+        return bool(self._program.elf.pie)
+
+    @property
     def go_version(self) -> str:
         """ "go1.26.8"; "" where the file does not tell."""
         build = self._program.build

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from tracer.binary import OpenedBinary
-from tracer.errors import printable
+from tracer.errors import TracerError, printable
 from tracer.plan import Plan, PlannedFunction, Site, Value
 from tracer.summary import FunctionSummary, Summary
 
@@ -99,6 +99,36 @@ class Messages:
             self._write("error: THE COUNTS DO NOT ADD UP: hits and events differ; this is a defect of the tracer")
             for f in (*s.functions, s.total):
                 self._write(f"  {printable(f.name) or 'total'}: " + _all_counters(f))
+
+    def rewritten(self, s: Summary) -> TracerError | None:
+        """What was changed. The error for what was not, or what nobody could be told of."""
+        t = s.total
+        parts = [plural(t["changed"], "change")]
+        for counters, word in (
+            (("unchanged",), "not written"),
+            (("sampled", "sampled_returns"), "left alone by --rate"),
+            (("limited", "limited_returns"), "past --max-changes"),
+            (("filtered", "filtered_returns"), "of other processes"),
+        ):
+            n = sum(t[c] for c in counters)
+            if n:
+                parts.append(f"{n} {word}")
+        self.note(f"{', '.join(parts)}; {plural(s.lost, 'event')} lost, {s.duration_s:.1f} s")
+        self.detail(_all_counters(t))
+        if not s.reconciled:
+            self._write("error: THE COUNTS DO NOT ADD UP: hits and events differ; this is a defect of the tracer")
+            self._write(f"  total: {_all_counters(t)}")
+        if t["unchanged"]:
+            n = t["unchanged"]
+            return TracerError(f"{n} of {plural(n + t['changed'], 'change')} could not be written; the events say why")
+        if s.misses:
+            return TracerError(f"the kernel passed over {plural(s.misses, 'hit')}: those calls kept their values")
+        if s.lost:
+            return TracerError(
+                f"{plural(s.lost, 'event')} lost: the changes were made, and are not told one by one",
+                hint="a larger --buffer, or fewer changes with --rate",
+            )
+        return None
 
     def _counts(self, s: Summary) -> None:
         self._write(f"{_counted(s.total)}; {s.lost} lost, {s.duration_s:.1f} s")

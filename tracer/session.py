@@ -36,14 +36,17 @@ from tracer.errors import (
 from tracer.hints import FUNCTIONS_MAX
 from tracer.plan import Plan, ReadOptions
 from tracer.report import Messages, dry_run, plural
+from tracer.rewriting import RewriteRequest, Rewriting
 from tracer.summary import Summary
 
 PROGRAM_FILES = {
     "trace": "call.bpf.c",
+    "rewrite": "rewrite.bpf.c",
     "count": "aggregate.bpf.c",
     "hist": "aggregate.bpf.c",
     "stack": "aggregate.bpf.c",
 }
+EVENT_MODES = ("trace", "rewrite")  # each hit gives a line
 WAIT_SLICE_MS = 50  # how long the watcher stays in C before it looks whether the trace has ended
 SLOW_DETACH_S = 1.0  # from here on the start line says it
 MASK_64 = (1 << 64) - 1
@@ -90,6 +93,7 @@ class TraceOptions:
     force: bool = False  # also what takes long to end
     dry_run: bool = False
     show_program: bool = False
+    rewrite: RewriteRequest | None = None  # with mode "rewrite": what is changed
 
     @property
     def reading(self) -> ReadOptions:
@@ -228,20 +232,28 @@ def beside(work: Callable[[], T]) -> T:
 class Collector:
     """The C collector, one method for each of its functions that are used here."""
 
-    def __init__(self, options: TraceOptions, out_fd: int, filter_pids: bool) -> None:
+    def __init__(
+        self, options: TraceOptions, out_fd: int, filter_pids: bool, rewriting: Rewriting | None = None
+    ) -> None:
         self._module = native.collector()
         self._ffi, self._lib = self._module.ffi, self._module.lib
         ffi, lib = self._ffi, self._lib
         self._version = ffi.new("char[]", __version__.encode())
         buffers = {"": lib.BUFFER_AUTO, "ring": lib.BUFFER_RING, "perf": lib.BUFFER_PERF}
         attachments = {"": lib.ATTACH_AUTO, "multi": lib.ATTACH_MULTI, "perf": lib.ATTACH_PERF}
-        modes = {"trace": lib.MODE_TRACE, "count": lib.MODE_COUNT, "hist": lib.MODE_HIST, "stack": lib.MODE_STACK}
+        modes = {
+            "trace": lib.MODE_TRACE,
+            "rewrite": lib.MODE_TRACE,
+            "count": lib.MODE_COUNT,
+            "hist": lib.MODE_HIST,
+            "stack": lib.MODE_STACK,
+        }
         formats = {"text": lib.FORMAT_TEXT, "jsonl": lib.FORMAT_JSON, "gscope": lib.FORMAT_RECORDING}
         how = ffi.new("struct collector_options *")
         how.mode = modes[options.mode]
         how.buffer = buffers[options.buffer]
         how.attach = attachments[options.attach]
-        how.format = formats[options.format] if options.mode == "trace" else lib.FORMAT_NONE
+        how.format = formats[options.format] if options.mode in EVENT_MODES else lib.FORMAT_NONE
         how.buffer_size = options.buffer_size
         how.max_calls = options.max_calls or 0
         how.max_rate = options.max_rate or 0
@@ -258,6 +270,8 @@ class Collector:
         how.string_size, how.depth, how.elements = options.string_size, options.depth, options.elements
         how.stack = options.stack
         how.tracer_version = self._version
+        if rewriting is not None:
+            how.rewrite = ffi.cast("struct rewrite *", rewriting.address)
         self._mask = ffi.new("char[]", os.fsencode(options.mask)) if options.mask is not None else ffi.NULL
         how.mask = self._mask
         out = ffi.new("struct collector **")
@@ -431,7 +445,7 @@ def run_trace(options: TraceOptions, signals: Signals, sums: Sums, out_fd: int |
         binary = stack.enter_context(
             open_binary(options.binary, options.pids, command.path if command else None, options.debug_file)
         )
-        if options.dry_run:
+        if options.dry_run and options.rewrite is None:
             plan = stack.enter_context(binary.planned(options.functions, options.excludes, options.reading))
             dry_run(binary, plan, sys.stdout)
             return EXIT_OK
@@ -462,23 +476,35 @@ class _Trace:
     def run(self, stack: ExitStack) -> int:
         o, messages = self.options, self.messages
         compiler = stack.enter_context(self._compiler())
-        plan = stack.enter_context(
-            beside(lambda: self.binary.planned(o.functions, o.excludes, o.reading, on_miss=compiler.prepare))
-        )
+        rewriting = None
+        if o.rewrite is not None:
+            wanted = o.rewrite
+            rewriting = stack.enter_context(beside(lambda: Rewriting(self.binary, wanted, o.reading)))
+            plan = rewriting.plan
+            if o.dry_run:
+                rewriting.show(sys.stdout)
+                return EXIT_OK
+        else:
+            plan = stack.enter_context(
+                beside(lambda: self.binary.planned(o.functions, o.excludes, o.reading, on_miss=compiler.prepare))
+            )
         self.watch.lap("plan")
         self._refuse_nothing(plan)
         self.traced = [f.name for f in plan.functions() if f.sites] if plan.counts()[0] <= FUNCTIONS_MAX else []
-        if o.out_fd is not None or o.show_program or o.mode != "trace":
+        if o.out_fd is not None or o.show_program or o.mode not in EVENT_MODES:
             out_fd = 1 if o.out_fd is None else o.out_fd
         else:
             out_fd = stack.enter_context(output.opened(o.output))
         only_command = self.command is not None and self.binary.is_file(self.command.path)
-        collector = Collector(o, out_fd, filter_pids=bool(o.pids) or only_command)
+        collector = Collector(o, out_fd, bool(o.pids) or only_command, rewriting)
         stack.callback(collector.close)
         collector.add_plan(plan, self.binary.fd)
         if o.show_program:
             return self._show_program(collector)
         self._check_privilege(collector)
+        if rewriting is not None:
+            rewriting.check(o.pids)
+            rewriting.confirm(o.pids, o.command if only_command else (), self.messages)
         blob = beside(lambda: compiler.program(PROGRAM_FILES[o.mode], collector.cflags()))
         self.watch.lap("compile")
         beside(lambda: collector.load(blob))
@@ -493,7 +519,7 @@ class _Trace:
             collector.allow_pid(pid)
         beside(collector.attach)
         self.watch.lap("attach")
-        self._announce(plan, collector)
+        self._announce(plan, collector, rewriting)
         self.signals.disable = collector.disable
         stack.callback(setattr, self.signals, "disable", None)
         collector.start()
@@ -543,7 +569,7 @@ class _Trace:
         sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILES[self.options.mode])}")
         return EXIT_OK
 
-    def _announce(self, plan: Plan, collector: Collector) -> None:
+    def _announce(self, plan: Plan, collector: Collector, rewriting: Rewriting | None) -> None:
         o = self.options
         if plan.debug_file:
             self.messages.detail(f"debug information from {printable(plan.debug_file[0])}")
@@ -557,6 +583,9 @@ class _Trace:
         end, seconds = self._end(), collector.detach_seconds()
         if seconds >= SLOW_DETACH_S:
             end += f", and takes up to {seconds:.0f} s then: this kernel takes probes away one by one"
+        if rewriting is not None:
+            self.messages.note(f"rewriting {rewriting.title}; {end}")
+            return
         self.messages.start(self.binary, plan, end)
         if not (o.pids or self.command):
             pids = processes.running(self.binary.identity)
@@ -571,7 +600,7 @@ class _Trace:
         o = self.options
         ends = []
         if o.max_calls:
-            ends.append(f"ends after {plural(o.max_calls, 'call')}")
+            ends.append(f"ends after {plural(o.max_calls, 'change' if o.rewrite else 'call')}")
         if o.duration:
             ends.append(f"ends after {o.duration:g} s")
         if self.command:
@@ -602,9 +631,12 @@ class _Trace:
         if self.command and problem is None:
             self.command.poll()
             self.messages.note(f"{printable(self.command.argv[0])}: {self.command.describe()}")
-        self.messages.summary(summary)
-        if not problem and not self.options.quiet:
-            self._hints(summary)
+        if self.options.rewrite is not None:
+            problem = problem or self.messages.rewritten(summary)
+        else:
+            self.messages.summary(summary)
+            if not problem and not self.options.quiet:
+                self._hints(summary)
         if problem:
             raise problem
         if self.options.fail_on_loss and (summary.lost or not summary.reconciled):

@@ -27,6 +27,8 @@ COUNTERS = (
     "read_failures",
     "counted",
     "counted_returns",
+    "changed",
+    "unchanged",
 )
 
 

@@ -29,6 +29,7 @@ VERBS = {
     "stack": "who calls the functions: stacks, counted in the kernel",
     "tree": "calls of a set of functions as a tree, with durations",
     "services": "requests of the Go services on this machine as spans and metrics",
+    "rewrite": "change arguments and results of a running program",
     "report": "a recording in any format",
     "list": "the functions of a Go program",
     "explain": "where functions would be probed, at what cost, what can be read, and what not and why",

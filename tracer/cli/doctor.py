@@ -16,6 +16,7 @@ from tracer import native, processes
 from tracer.cli.parser import Namespace, Parser
 from tracer.errors import EXIT_FAILED, EXIT_OK, TracerError, take
 from tracer.program import PACKAGE
+from tracer.rewriting import lockdown
 
 EXAMPLES = """
 sudo gopherscope doctor
@@ -28,8 +29,6 @@ BCC_TIMEOUT_S = 30
 # include/uapi/linux/capability.h
 CAP_PERFMON = 38
 CAP_BPF = 39
-
-LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _surroundings() -> Iterator[Check]:
         f"uid {os.geteuid()}" + (", with CAP_BPF and CAP_PERFMON" if capable and not root else ""),
         "" if root or capable else "run it with sudo to know what the kernel allows",
     )
-    state = _lockdown()
+    state = lockdown()
     yield Check(
         "lockdown",
         state in ("none", ""),
@@ -149,15 +148,6 @@ def _has_capabilities() -> bool:
         return False
     effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
     return all(int(effective, 16) >> bit & 1 for bit in (CAP_PERFMON, CAP_BPF))
-
-
-def _lockdown() -> str:
-    """ "none", "integrity", "confidentiality"; "" where the kernel has no lockdown or does not tell."""
-    try:
-        words = LOCKDOWN.read_text().split()
-    except OSError:
-        return ""
-    return next((w.strip("[]") for w in words if w.startswith("[")), "")
 
 
 def _try_bcc() -> Check:

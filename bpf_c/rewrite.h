@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Writing what the plan says: into the registers of the thread, and into the memory of its process (record.h, struct write).
+ *
+ * Nothing of this is compiled into any other program. -DENTRY_WRITES, -DRETURN_WRITES: how many there are; -DSKIP_CALL: the entry's are
+ * results, and the call returns at once; -DWRITE_REGISTERS: only where the verifier lets a program write them. */
+#ifndef BPF_REWRITE_H
+#define BPF_REWRITE_H
+
+BPF_ARRAY(writes, struct write, 1);
+
+#define NEW_BYTES 8 /* read back after a write: its last ones */
+
+/* One after the other, each hidden from the compiler: it would choose between addresses in the context, which the verifier refuses. */
+static __always_inline u64 get_register(struct pt_regs *ctx, u64 index)
+{
+	u64 v = 0, x;
+
+#define TAKE(i, name)                                                                                                  \
+	x = ctx->name;                                                                                                 \
+	opaque(x);                                                                                                     \
+	if (index == i)                                                                                                \
+		v = x;
+	TAKE(0, ax)
+	TAKE(1, bx)
+	TAKE(2, cx)
+	TAKE(3, di)
+	TAKE(4, si)
+	TAKE(5, r8)
+	TAKE(6, r9)
+	TAKE(7, r10)
+	TAKE(8, r11)
+#undef TAKE
+	return v;
+}
+
+#ifdef WRITE_REGISTERS
+static __always_inline void set_register(struct pt_regs *ctx, u64 index, u64 v)
+{
+#define PUT(i, name)                                                                                                   \
+	if (index == i) {                                                                                              \
+		ctx->name = v;                                                                                         \
+		asm volatile("" ::: "memory");                                                                         \
+	}
+	PUT(0, ax)
+	PUT(1, bx)
+	PUT(2, cx)
+	PUT(3, di)
+	PUT(4, si)
+	PUT(5, r8)
+	PUT(6, r9)
+	PUT(7, r10)
+	PUT(8, r11)
+#undef PUT
+}
+#endif
+
+static __always_inline int read_word(u64 at, u64 *word)
+{
+	return bpf_probe_read_user(word, sizeof(*word), (void *)at);
+}
+
+/* Do the len bytes that were written end with these, the last of them (at most 8) as a number? */
+static __always_inline u64 check_written(u64 at, u64 len, u64 last)
+{
+	u64 now = 0, tail = len < NEW_BYTES ? len : NEW_BYTES;
+
+	opaque(tail);
+	if (tail > NEW_BYTES)
+		return WRITE_DIFFERS;
+	if (bpf_probe_read_user(&now, tail, (void *)(at + len - tail)))
+		return WRITE_DIFFERS;
+	return now == last ? WRITE_DONE : WRITE_DIFFERS;
+}
+
+static __always_inline u64 refused(int error)
+{
+	telemetry_count(BPF_FILE_REWRITE, __LINE__, error);
+	return WRITE_REFUSED;
+}
+
+static __always_inline u64 write_words(u64 at, u64 *words, const u64 n)
+{
+	int error = bpf_probe_write_user((void *)at, words, 8 * n);
+
+	return error ? refused(error) : check_written(at, 8 * n, words[n - 1]);
+}
+
+/* The constant bytes of a write. */
+static __always_inline u64 write_bytes(u64 at, const struct write *w)
+{
+	u64 len = w->len, from = 0, last = 0;
+	int error;
+
+	if (!len)
+		return WRITE_DONE;
+	if (len >= NEW_BYTES)
+		from = len - NEW_BYTES;
+	opaque(from);
+	if (from > WRITE_BYTES - NEW_BYTES)
+		return WRITE_NOT_TRIED;
+	__builtin_memcpy(&last, w->bytes + from, NEW_BYTES); /* behind shorter ones are zeros */
+	opaque(len);
+	if (len > WRITE_BYTES)
+		return WRITE_NOT_TRIED;
+	error = bpf_probe_write_user((void *)at, (void *)w->bytes, len);
+	return error ? refused(error) : check_written(at, len, last);
+}
+
+/* A string where it is: ptr and len are its two words, which stand at `at`, or in registers. */
+static __always_inline u64 write_string(struct pt_regs *ctx, const struct write *w, u64 at, u64 ptr, u64 len)
+{
+	u64 new_len = w->len, done;
+
+	if (new_len > len)
+		return WRITE_LONGER;
+	done = write_bytes(ptr, w);
+	if (done != WRITE_DONE || new_len == len)
+		return done;
+#ifdef WRITE_REGISTERS
+	if (w->base == WRITE_IN_REGISTERS && !w->n_hops) {
+		set_register(ctx, w->reg[1], new_len);
+		return WRITE_DONE;
+	}
+#endif
+	if (!at)
+		return WRITE_PARTLY;
+	done = write_words(at + 8, &new_len, 1);
+	return done == WRITE_DONE ? done : WRITE_PARTLY;
+}
+
+/* One write. Nothing is changed unless the outcome is WRITE_DONE, _PARTLY or _DIFFERS. */
+static __always_inline u64 write_one(struct pt_regs *ctx, const struct write *w, u64 bias)
+{
+	u64 at = 0, ptr = 0, len = 0, words[2], n = w->n_hops, source = w->source;
+	u64 in_registers = w->base == WRITE_IN_REGISTERS;
+
+	if (in_registers) {
+		ptr = get_register(ctx, w->reg[0]);
+		len = get_register(ctx, w->reg[1]);
+	} else {
+		at = ctx->sp + (s64)w->offset;
+	}
+	if (!in_registers && n) {
+		if (read_word(at, &ptr) || (w->hop[0].bound && read_word(at + 8, &len)))
+			return WRITE_UNREADABLE;
+	}
+#pragma clang loop unroll(disable)
+	for (u64 turn = 0; turn < WRITE_HOPS; turn++) {
+		u64 i = turn;
+
+		opaque(i);
+		if (i >= WRITE_HOPS || i >= n)
+			break;
+		const struct write_hop *hop = &w->hop[i];
+		if (i && (read_word(at, &ptr) || (hop->bound && read_word(at + 8, &len))))
+			return WRITE_UNREADABLE;
+		if (hop->bound && hop->bound > len)
+			return WRITE_OUTSIDE;
+		if (!ptr)
+			return WRITE_NIL;
+		at = ptr + hop->offset;
+		in_registers = 0;
+	}
+	if (source == WRITE_STRING) {
+		if (!in_registers && (read_word(at, &ptr) || read_word(at + 8, &len)))
+			return WRITE_UNREADABLE;
+		return write_string(ctx, w, at, ptr, len);
+	}
+	if (source == WRITE_CONST && !in_registers)
+		return write_bytes(at, w);
+	words[0] = w->word[0];
+	words[1] = w->word[1];
+	if (source == WRITE_ADDRESS)
+		words[0] += bias;
+	if (source == WRITE_VARIABLE) {
+		u64 from = words[0] + bias;
+		if (read_word(from, &words[0]) || read_word(from + 8, &words[1]))
+			return WRITE_UNREADABLE;
+		if (!words[0])
+			return WRITE_NIL_VARIABLE;
+	}
+	if (!in_registers)
+		return write_words(at, words, 2);
+#ifdef WRITE_REGISTERS
+	set_register(ctx, w->reg[0], words[0]);
+	if (w->n_words == 2)
+		set_register(ctx, w->reg[1], words[1]);
+	return WRITE_DONE;
+#else
+	return WRITE_NOT_TRIED;
+#endif
+}
+
+/* All that the site asks for. Returns the outcomes, 4 bits each, and counts. */
+static __always_inline u32 rewrite(struct pt_regs *ctx, const struct site *site, struct fn_counters *n)
+{
+	u64 is_entry = site->kind == SITE_ENTRY, count = is_entry ? ENTRY_WRITES : RETURN_WRITES;
+	u64 bias = ctx->ip - site->addr, sp = ctx->sp, outcomes = 0, failed = 0, skip = 0, to = 0;
+
+#ifdef SKIP_CALL
+	skip = is_entry;
+	if (skip)
+		failed = read_word(sp, &to) != 0;
+#endif
+	opaque(count);
+#pragma clang loop unroll(disable)
+	for (u64 i = 0; i < WRITES_MAX; i++) {
+		u32 key = (is_entry ? 0 : WRITES_MAX) + i;
+		u64 outcome = WRITE_NOT_TRIED;
+
+		if (i >= count)
+			break;
+		struct write *w = writes.lookup(&key);
+		if (w && !(skip && failed)) /* a call is skipped with all of its results, or not */
+			outcome = write_one(ctx, w, bias);
+		/* The verifier is to forget what it knows of these, else it would follow every combination. */
+		opaque(outcome);
+		outcomes |= (outcome & 15) << (4 * i);
+		opaque(outcomes);
+		failed |= (outcome & 15) != WRITE_DONE;
+		opaque(failed);
+	}
+#ifdef SKIP_CALL
+	if (skip && !failed) {
+		ctx->ip = to;
+		ctx->sp = sp + 8;
+	}
+#endif
+	if (failed)
+		add(n->unchanged);
+	else
+		add(n->changed);
+	return outcomes;
+}
+
+#endif

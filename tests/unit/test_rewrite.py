@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `rewrite` plans: place and bytes of each change, by the calling convention of the version; and every refusal."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tracing import ROOT
+
+from tracer import rewriting
+from tracer.binary import open_binary
+from tracer.cli import main
+from tracer.errors import TracerError
+from tracer.plan import ReadOptions
+from tracer.rewriting import RewriteRequest, Rewriting
+
+SOURCE = ROOT / "tests" / "live" / "programs" / "rewrite"
+VERSIONS = ("1.15", "1.17", "1.21", "1.26", "1.27")
+Build = Callable[..., Path]
+
+
+@pytest.fixture
+def program(go_program: Build) -> Build:
+    return lambda version="1.26", mode="default": go_program(SOURCE, version, mode)
+
+
+def planned(path: Path, function: str, *set: str, **more: object) -> list[tuple[str, ...]]:
+    """(name, type, place, value, bytes) of each change."""
+    request = RewriteRequest(function=function, set=set, **more)  # type: ignore[arg-type]
+    with open_binary(str(path), [], None) as binary, Rewriting(binary, request, ReadOptions()) as r:
+        return [(c.name, c.type, c.place, c.shown, c.written) for c in r.changes]
+
+
+def refused(path: Path, function: str, *set: str, **more: object) -> TracerError:
+    with pytest.raises(TracerError) as caught:
+        planned(path, function, *set, **more)
+    return caught.value
+
+
+# ---- places -----------------------------------------------------------------------------------------------------
+
+KINDS = ("b=false", "i8=-128", "u16=65535", "c=9", "i64=-0x10", "p=nil")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_places(version: str, program: Build) -> None:
+    """Registers in the order of the convention from 1.17 on; before, the stack, packed as a struct is."""
+    got = planned(program(version), "main.kinds", ", ".join(KINDS))
+    names = ["b bool", "i8 int8", "u16 uint16", "c main.Color", "i64 int64", "p *main.Request"]
+    assert [f"{name} {type}" for name, type, *_ in got] == names
+    places = [place for _, _, place, _, _ in got]
+    written = [w for *_, w in got]
+    if version == "1.15":
+        assert places == ["sp+0x8", "sp+0x9", "sp+0xa", "sp+0xc", "sp+0x10", "sp+0x30"]
+        assert written == ["00", "80", "ff ff", "09", "f0 ff ff ff ff ff ff ff", "00 00 00 00 00 00 00 00"]
+    else:
+        assert places == ["rax", "rbx", "rcx", "rdi", "rsi", "r10"]
+        assert written == ["0x0", "0xffffffffffffff80", "0xffff", "0x9", "0xfffffffffffffff0", "0x0"]
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_behind_pointers(version: str, program: Build) -> None:
+    got = planned(
+        program(version),
+        "main.handle",
+        'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77, in.B=3',
+    )
+    p, xs, inner = ("sp+0x8", "sp+0x10", "sp+0x2a") if version == "1.15" else ("rax", "rbx", "r8")
+    half = struct.pack("<d", 0.5).hex(" ")
+    assert [(place, written) for _, _, place, _, written in got] == [
+        (f"{p} → +0x0", "in place 50 55 54, length 3"),
+        (f"{p} → +0x10", "ff"),
+        (f"{p} → +0x18", half),
+        (f"{p} → +0x22", "07 00"),
+        (f"{p} → +0x28 → +0x4", "16 00 00 00"),
+        (f"{p} → +0x40 → +0x10", "01"),
+        (f"{xs} → +0x8", "4d 00 00 00"),
+        (inner, "03 00" if version == "1.15" else "0x3"),
+    ]
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_a_string_becomes_a_constant_of_the_program(version: str, program: Build) -> None:
+    """What the program has among its constants is pointed to; the bytes at that address are those."""
+    path = program(version)
+    ((_, _, place, shown, written),) = planned(path, "main.text", 's="literal of"')
+    assert (place, shown) == ("sp+0x8" if version == "1.15" else "rax, rbx", '"literal of"')
+    found = re.fullmatch(r"address 0x([0-9a-f]+) \(a constant of the program\), length 10", written)
+    assert found
+    sections = subprocess.run(["readelf", "-SW", path], capture_output=True, text=True, check=True).stdout
+    rodata = re.search(r"\.rodata +PROGBITS +([0-9a-f]+) +([0-9a-f]+) +([0-9a-f]+) +00 +(\w+) ", sections)
+    assert rodata and rodata[4] == "A"  # allocated, and not writable
+    address, offset, size = (int(rodata[i], 16) for i in (1, 2, 3))
+    at = int(found[1], 16)
+    assert address <= at <= address + size - 10
+    assert path.read_bytes()[offset + at - address :][:10] == b"literal of"
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_results(version: str, program: Build) -> None:
+    got = planned(program(version), "main.read", set_results=('got=-1, what="", err=nil',))
+    places = [place for _, _, place, _, _ in got]
+    assert places == (["sp+0x10", "sp+0x18", "sp+0x28"] if version == "1.15" else ["rax", "rbx, rcx", "rdi, rsi"])
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+@pytest.mark.parametrize("how", ["fail", "set_results", "skip"])
+def test_an_error_is_a_variable_of_the_program(how: str, version: str, program: Build) -> None:
+    path = program(version)
+    text = "err=io.ErrUnexpectedEOF"
+    got = planned(path, "main.read", **{how: (text,) if how == "set_results" else text})
+    symbols = subprocess.run(["readelf", "-sW", path], capture_output=True, text=True, check=True).stdout
+    address = re.search(r"([0-9a-f]+) +16 OBJECT .* io\.ErrUnexpectedEOF$", symbols, re.MULTILINE)
+    assert address
+    assert got[0][:2] == ("err", "error")
+    assert got[0][3:] == ("io.ErrUnexpectedEOF", f"the two words at {int(address[1], 16):#x}")
+
+
+def test_skip_sets_every_result(program: Build) -> None:
+    got = planned(program(), "main.read", skip="err=io.EOF")
+    assert [(name, shown) for name, _, _, shown, _ in got] == [("err", "io.EOF"), ("got", "0"), ("what", "0")]
+    got = planned(program(), "main.read", skip="")
+    assert [place for _, _, place, _, _ in got] == ["rax", "rbx, rcx", "rdi, rsi"]
+
+
+def test_list_errors(program: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    path = program()
+    assert main(["rewrite", "-b", str(path), "--list-errors"]) == 0
+    names = capsys.readouterr().out.split()
+    assert names == sorted(names)
+    assert {"main.ErrFull", "main.ErrUnset", "io.EOF", "io.ErrUnexpectedEOF"} <= set(names)
+    # each is one of the program's, and of the type error by another's word
+    dump = subprocess.run(["llvm-dwarfdump", "--name=main.ErrFull", path], capture_output=True, text=True, check=True)
+    assert '"error"' in dump.stdout
+    assert "main.seen" not in names
+
+
+# ---- refusals ---------------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("main.kinds", "i8=128", "i8 is int8, which holds -128 to 127"),
+    ("main.kinds", "i8=-129", "i8 is int8, which holds -128 to 127"),
+    ("main.kinds", "u16=-1", "u16 is uint16, which holds 0 to 65535"),
+    ("main.kinds", "c=256", "c is main.Color, which holds 0 to 255"),
+    ("main.kinds", "i64=9223372036854775808", "i64 is int64, which holds -9223372036854775808 to 9223372036854775807"),
+    ("main.kinds", "i64=1.5", "i64 is int64: a whole number is wanted"),
+    ("main.kinds", "b=1", "b is bool: true or false is wanted"),
+    ("main.kinds", "s=bob", "s is string: a literal value is wanted"),
+    ("main.kinds", "s=5", "s is string: a string in double quotes is wanted"),
+    ("main.kinds", 's="bob', "a string without its end"),
+    ("main.kinds", "p=5", "p is *main.Request: nothing but nil can be set"),
+    ("main.kinds", "p.Price=1e999", "p.Price is float64: the number is too large for it"),
+    ("main.kinds", 'e="boom"', "an error cannot be made of this: the name of a package-level variable"),
+    ("main.kinds", "e=io.Nope", "the program has no package-level variable 'io.Nope' of type error"),
+    ("main.kinds", "e=main.seen", "the program has no package-level variable 'main.seen' of type error"),
+    ("main.kinds", "x=5", "main.kinds: there is no parameter or result 'x'"),
+    ("main.kinds", "p.Nope=5", "main.Request has no field 'Nope'"),
+    ("main.kinds", "b", "--set: an assignment is wanted, like a1=2021"),
+    ("main.kinds", "b==true", "--set: an assignment is wanted, like a1=2021"),
+    ("main.kinds", "b=", "--set: the value is missing"),
+    ("main.kinds", "=true", "--set: what is to be set is missing"),
+    ("main.kinds", "b=true, b=false", "--set: b is set twice"),
+    ("main.kinds", ",".join(f"p.Items[{i}]=1" for i in range(9)), "--set: more than 8 assignments"),
+    ("main.handle", "p.Method[0]=5", "p.Method[0] cannot be set: the bytes of a string are shared"),
+    ("main.handle", "len(xs)=5", "len(xs) cannot be set: lengths are not set by themselves"),
+    ("main.handle", "xs[:2]=5", "xs[:2] cannot be set: a range is no single place"),
+    ("main.handle", "in=5", "in is main.Inner: it is set field by field, like a1.Field=1"),
+    ("main.handle", "p.Next.Next.Next.Next.Next.Retries=1", "more pointers on the way than are followed"),
+    ("main.target", "r1=5", "r1 cannot be set: it is a result; --set-result sets those"),
+]
+
+
+@pytest.mark.parametrize(("function", "text", "message"), WRONG, ids=[text[:30] for _, text, _ in WRONG])
+def test_wrong(function: str, text: str, message: str, program: Build) -> None:
+    error = refused(program(), function, text)
+    assert message in error.message
+    assert error.exit_code == 2
+
+
+CANNOT = [
+    ("main.kinds", "f=1.5", "f cannot be written: it stands in xmm0, and no BPF program can write a floating-point"),
+    ("main.handle", "p.Err=io.EOF", "p.Err cannot be written: pointers in memory that the garbage collector watches"),
+    ("main.handle", "p.Next=nil", "p.Next cannot be written: pointers in memory that the garbage collector watches"),
+    ("main.handle", "p.Items=nil", "p.Items cannot be written: pointers in memory that the garbage collector watches"),
+    ("main.spin", "n=nil", "main.spin cannot be rewritten: its first instruction is a loop's head"),
+    ("main.text", f's="{"é" * 200}"', "the string is longer than what is written in place"),
+]
+
+
+@pytest.mark.parametrize(("function", "text", "message"), CANNOT, ids=[text[:20] for _, text, _ in CANNOT])
+def test_what_cannot_be_written(function: str, text: str, message: str, program: Build) -> None:
+    error = refused(program(), function, text)
+    assert message in error.message
+    assert error.exit_code == 1
+
+
+def test_a_float_on_the_stack(program: Build) -> None:
+    """What a register does not allow, the older convention does."""
+    assert planned(program("1.15"), "main.kinds", "f=-0.25") == [
+        ("f", "float64", "sp+0x18", "-0.25", struct.pack("<d", -0.25).hex(" "))
+    ]
+
+
+def test_only_inlined(program: Build) -> None:
+    error = refused(program(), "main.small", "a=1")
+    assert "only as inlined copies" in error.message
+    assert error.exit_code == 3
+
+
+def test_not_there(program: Build) -> None:
+    error = refused(program(), "main.targt", "n=1")
+    assert "'main.targt' not found" in error.message
+    assert "main.target" in (error.hint or "")
+    assert error.exit_code == 3
+
+
+def test_more_than_one_function(program: Build) -> None:
+    error = refused(program(), "main.t*", "n=1")
+    assert error.exit_code == 2
+
+
+def test_without_debug_information(program: Build) -> None:
+    error = refused(program(mode="stripped"), "main.target", "n=1")
+    assert error.code == "no_dwarf"
+    assert error.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "nothing is to be changed"),
+        ({"skip": "", "set_results": ("got=1",)}, "--skip gives the results itself"),
+        ({"fail": "got=io.EOF"}, "got is int: --fail sets errors"),
+        ({"fail": "err=nil"}, "the program has no package-level variable 'nil' of type error"),
+        ({"fail": "err=io.EOF, err=io.EOF"}, "--fail: err is set twice"),
+        ({"set_results": ("n=1",)}, "n cannot be set: it is an argument; --set sets those"),
+        ({"skip": "n=1"}, "n cannot be set: it is an argument; --set sets those"),
+        ({"skip": 'what="not among its constants: "'}, "the program has no constant with these bytes"),
+    ],
+)
+def test_wrong_results(more: dict[str, object], message: str, program: Build) -> None:
+    assert message in refused(program(), "main.read", **more).message
+
+
+def test_race_build(go_program: Build) -> None:
+    """What the race detector adds comes behind the place where is written."""
+    got = planned(go_program(SOURCE, "1.26", "race", cgo=True), "main.look", "n=2021")
+    assert got == [("n", "int", "rbx", "2021", "0x7e5")]
+
+
+# ---- the command line -------------------------------------------------------------------------------------------
+
+
+def rewrite(*args: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tracer", "rewrite", *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_dry_run(program: Build) -> None:
+    path = program()
+    run = rewrite("-b", path, "--func", "main.target", "--set", "n=2021", "--set-result", "r1=-7", "--dry-run")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = [line for line in run.stdout.splitlines() if not line.startswith("  refused here: ")]
+    assert [re.sub(r"0x[0-9a-f]{5,8}\b", "ADDR", line) for line in lines] == [
+        "main.target(n int, keep int) (r1 int)",
+        "  entry  ADDR  file offset ADDR  nop",  # without a stack check: its first instruction
+        "    n int  in rax  ← 2021: 0x7e5",
+        "  return ADDR  file offset ADDR  ret",
+        "    r1 int  in rax  ← -7: 0xfffffffffffffff9",
+        "  needs of the kernel: that programs write registers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--set", "n=1"), "which processes? -p PID, -- COMMAND, or --all-processes"),
+        (("--set", "n=1", "-p", str(os.getpid()), "--all-processes"), "--all-processes excludes what names one"),
+        (("--set", "n=1", "--rate", "2"), "one call of how many? like 1/100"),
+        (("--set", "n=1", "--max-changes", "0"), "0: between 1 and"),
+        (("--set", "n=1", "--", "/bin/true"), "the command is not the binary"),
+        (("--set", "n=1", "-p", "1", "--", "/bin/true"), "-p and -- COMMAND exclude each other"),
+    ],
+)
+def test_usage(args: tuple[str, ...], message: str, program: Build) -> None:
+    run = rewrite("-b", program(), "--func", "main.target", *args)
+    assert run.returncode == 2
+    assert message in run.stderr
+
+
+def test_one_function(program: Build) -> None:
+    run = rewrite("-b", program(), "--set", "n=1", "--all-processes")
+    assert run.returncode == 2
+    assert "which function? --func NAME, once" in run.stderr
+
+
+def test_words_for_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lockdown is named where it is on; want of a capability is told apart from it."""
+    why = TracerError("loading the program: program of this type cannot use helper", code="kernel")
+    for state, has, words in (
+        ("integrity", True, "kernel lockdown is on (integrity)"),
+        ("", True, "kernel lockdown is on, which refuses bpf_probe_write_user"),
+        ("none", True, "cannot use helper"),
+        ("integrity", False, "the capability CAP_SYS_ADMIN is missing"),
+    ):
+        monkeypatch.setattr(rewriting, "lockdown", lambda state=state: state)
+        monkeypatch.setattr(rewriting, "_has_capability", lambda bit, has=has: has)
+        error = rewriting._no_memory(["a1"], why)
+        assert words in error.message
+        assert error.message.startswith("a1 cannot be written: this kernel lets no program write a process's memory: ")
+        assert error.exit_code == 1
