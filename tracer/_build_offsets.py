@@ -141,7 +141,13 @@ const char *plan_string(const struct plan *plan, uint32_t offset);
 
 /* ---- rewriting ---- */
 enum write_source { WRITE_CONST, WRITE_ADDRESS, WRITE_VARIABLE, WRITE_STRING, ... };
-struct write { uint8_t base, source, n_words, n_hops; uint16_t len; unsigned long long word[2]; uint8_t bytes[...]; ...; };
+struct write {
+    uint8_t base, source, n_words, n_hops;
+    uint16_t len;
+    unsigned long long word[2];
+    uint8_t bytes[...];
+    ...;
+};
 struct rewrite_request {
     const char *function;
     const char *const *set;
