@@ -181,6 +181,10 @@ test-vm: build packages-test packages-vm dev ## run the tests on stock kernels a
 services-doc: build ## make docs/services.md from the rules
 	$(PY) scripts/services_doc.py
 
+.PHONY: demo-rewrite
+demo-rewrite: build packages-test packages-vm ## change running programs on stock kernels in QEMU, and show what they believed
+	$(PY) scripts/demo_rewrite.py
+
 .PHONY: kernels-doc
 kernels-doc: ## make docs/kernels.md from what test-vm found
 	$(PYTHON) scripts/kernels_doc.py

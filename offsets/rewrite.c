@@ -291,6 +291,30 @@ static void order_writes(struct rewrite_site *site)
 	memcpy(site->writes, sorted, n * sizeof(*sorted));
 }
 
+static const char *zero_of(uint8_t kind)
+{
+	switch (kind) {
+	case GO_BOOL:
+		return "false";
+	case GO_STRING:
+		return "\"\"";
+	case GO_STRUCT:
+		return "{}";
+	case GO_ARRAY:
+		return "[]";
+	case GO_CHAN:
+	case GO_FUNC:
+	case GO_INTERFACE:
+	case GO_MAP:
+	case GO_POINTER:
+	case GO_SLICE:
+	case GO_UNSAFE_POINTER:
+		return "nil";
+	default:
+		return "0";
+	}
+}
+
 static struct err *add_skip(struct builder *b, const struct rewrite_assignments *named)
 {
 	struct rewrite_site *site = &b->rewrite->site[SITE_ENTRY];
@@ -317,8 +341,9 @@ static struct err *add_skip(struct builder *b, const struct rewrite_assignments 
 		err = write_zero(site, change, &place);
 		if (!err)
 			err = describe(b, change, &place);
-		change->value = strdup("0");
-		change->shown = strdup("0");
+		const char *zero = zero_of(plan->types.v[place.type].kind);
+		change->value = strdup(strcmp(zero, "nil") ? zero : "null");
+		change->shown = strdup(zero);
 		if (!err && (!change->value || !change->shown))
 			err = &err_nomem;
 	}

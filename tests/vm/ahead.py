@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +54,20 @@ def traces() -> Iterator[tuple[tuple[str, ...], str]]:
     yield ("-b", str(guest.shapes()), "--func", "main.one", "--no-results"), "ring"
 
 
+def rewrites() -> Iterator[tuple[str, ...]]:
+    """Arguments of those that change a program."""
+    for version in guest.DEMO_VERSIONS:
+        for function, options in guest.REWRITES:
+            yield ("-b", str(guest.rewritten(version)), "--func", f"main.{function}", *options)
+
+
+def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, list[str]]]:
+    for arguments in wanted:
+        base = plain_flags("rewrite", *arguments, buffer="ring")
+        for extra in ("", "-DPERFORM_RET"):
+            yield "rewrite.bpf.c", with_features(base, extra).split()
+
+
 def programs() -> Iterator[tuple[str, list[str]]]:
     """File and flags of every program that a guest may want."""
     seen = set()
@@ -68,6 +82,7 @@ def programs() -> Iterator[tuple[str, list[str]]]:
         base = plain_flags(verb, "-b", str(guest.counts()), "--func", "main.target", buffer="ring")
         for extra in features:
             yield "aggregate.bpf.c", with_features(base, extra).split()
+    yield from rewriting_programs(rewrites())
 
 
 def plain_flags(verb: str, *arguments: str, buffer: str) -> str:
@@ -95,7 +110,7 @@ def folder() -> Path:
     return path
 
 
-def compile_all() -> None:
+def compile_all(wanted: Iterable[tuple[str, list[str]]] | None = None) -> None:
     """On the host. Needs BCC and root, as compiling does; without them the guests compile for themselves."""
     from tracer import cache
     from tracer.program import Compiler, assemble
@@ -110,7 +125,7 @@ def compile_all() -> None:
     if os.geteuid() != 0:
         return
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda program: keep(*program), programs()))
+        list(pool.map(lambda program: keep(*program), programs() if wanted is None else wanted))
 
 
 def put_in_place() -> None:

@@ -15,6 +15,7 @@ from tracing import Tracer, Tracing, check_accounting
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 COUNTS = Path(__file__).resolve().parent.parent / "live" / "programs" / "counts"
+REWRITE = COUNTS.parent / "rewrite"
 INLINING = COUNTS.parent / "inlining"
 
 # A text in which every eight bytes tell where they stand.
@@ -37,6 +38,10 @@ def counts() -> Path:
 
 def inlining(version: str) -> Path:
     return go_versions.go_program(INLINING, version)
+
+
+def rewritten(version: str, mode: str = "default") -> Path:
+    return go_versions.go_program(REWRITE, version, mode, cgo=mode == "race")
 
 
 def shapes() -> Path:
@@ -66,6 +71,17 @@ SHAPES = [
 ]
 
 
+# What the tests of rewriting change: function and options, which decide the program that is compiled.
+REWRITES = [
+    ("target", ("--set", "n=2021")),
+    ("target", ("--set-result", "r1=7")),
+    ("read", ("--fail", "err=io.EOF")),
+    ("read", ("--skip", "err=io.EOF")),
+    ("text", ("--set", 's="new!"')),
+    ("deep", ("--set", "n=2021")),
+]
+
+
 def shape_options(function: str, size: int) -> tuple[str, ...]:
     return ("--func", f"main.{function}", "-Z", str(size), "--elements", "128")
 
@@ -75,6 +91,8 @@ def build_all() -> None:
     for version in DEMO_VERSIONS:
         demo(version)
         inlining(version)
+        for mode in ("default", "race"):
+            rewritten(version, mode)
     counts()
     shapes()
     untouched()

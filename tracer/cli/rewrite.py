@@ -13,12 +13,12 @@ EXAMPLES = """
 # what would be written, where; needs no root
 gopherscope rewrite -b ./tracee --func main.ebpfDemo --set a1=2021 --dry-run
 # the next ten calls of one process get other arguments
-sudo gopherscope rewrite -p 1234 --func main.ebpfDemo --set 'a1=2021, a2=false' --max-changes 10
+sudo gopherscope rewrite -p 1234 --func main.ebpfDemo --set a1=2021,a2=false --max-changes 10
 # what a function returns; what is behind a pointer
 sudo gopherscope rewrite -p 1234 --func main.limit --set-result 'r1=7'
 sudo gopherscope rewrite -p 1234 --func main.handle --set 'req.Retries=0'
 # the function returns at once, its body does not run
-sudo gopherscope rewrite -p 1234 --func main.save --skip 'r1=0, err=nil'
+sudo gopherscope rewrite -p 1234 --func main.save --skip r1=0,err=nil
 # one call of ten fails with an error that the program has
 sudo gopherscope rewrite -p 1234 --func main.read --fail err=io.ErrUnexpectedEOF --rate 1/10
 gopherscope rewrite -b ./server --list-errors

@@ -193,6 +193,28 @@ func grow(n int) {
 	fmt.Printf("grow=%d bad=%d\n", n, bad)
 }
 
+//go:noinline
+func tick(n int) {
+	fmt.Println("tick", n)
+}
+
+// Until standard input ends.
+func ticks() {
+	done := make(chan bool)
+	go func() {
+		bufio.NewReader(os.Stdin).ReadString('\x00')
+		close(done)
+	}()
+	for i := 0; ; i++ {
+		select {
+		case <-done:
+			return
+		case <-time.After(5 * time.Millisecond):
+			tick(-1 - i)
+		}
+	}
+}
+
 // Collections, growing stacks and many goroutines, while arguments are changed: what they hold must stay whole.
 func stress(seconds float64) {
 	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
@@ -220,7 +242,7 @@ func stress(seconds float64) {
 }
 
 func main() {
-	mode := flag.String("mode", "calls", "calls, values, reads, grow, stress")
+	mode := flag.String("mode", "calls", "calls, values, reads, grow, ticks, stress")
 	n := flag.Int("n", 100003, "how many")
 	seconds := flag.Float64("seconds", 1, "of stress")
 	wait := flag.Bool("wait", false, "begin when a line is read")
@@ -238,6 +260,8 @@ func main() {
 		reads(*n)
 	case "grow":
 		grow(*n)
+	case "ticks":
+		ticks()
 	case "stress":
 		stress(*seconds)
 	}

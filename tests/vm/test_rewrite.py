@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program believed while it was changed, by its own words: every call, once, and no other. On a kernel that does
+not allow it, the refusal."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+import guest
+import pytest
+from guest import LONG
+from tracing import Run, Tracer, check_accounting, check_error, of_type, parse, until
+
+pytestmark = pytest.mark.vm
+
+N = 100_003
+OTHERS = 101
+STRESS_S = 60
+EOF_ERROR = "err=io.ErrUnexpectedEOF"
+
+MEMORY = guest.allowed("probe_write_user")
+REGISTERS = guest.allowed("context_write")
+# Where the arguments are: on the stack up to Go 1.16, in registers from 1.17 on.
+CAN = {"1.15": MEMORY, "1.26": REGISTERS}
+ABLE = [version for version, can in CAN.items() if can]
+WHY = "this kernel lets no program write"
+
+
+def rewrite(tracer: Tracer, version: str, function: str, *options: object, mode: str = "calls", **more: object) -> Run:
+    """Rewrite a run of the program from its start to its end. Its own lines are the run's stdout."""
+    program = guest.rewritten(version)
+    words = [w for name, value in more.items() for w in (f"-{name}", str(value))]
+    return tracer(
+        *("rewrite", "--func", f"main.{function}", "--yes", *options),
+        *("--", program, "-mode", mode, *words),
+        timeout=LONG,
+    )
+
+
+def sum_to(n: int) -> int:
+    return n * (n + 1) // 2
+
+
+@pytest.mark.parametrize("version", [v for v in CAN if v not in ABLE])
+@pytest.mark.parametrize(
+    "what", [("--set", "n=2021"), ("--set-result", "r1=7"), ("--skip", "r1=7")], ids=lambda w: w[0]
+)
+def test_refused(what: tuple[str, str], version: str, tracer: Tracer) -> None:
+    """Before the command is started, with the reason."""
+    check_error(rewrite(tracer, version, "target", *what), 1, WHY)
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_every_call(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """100,003 calls: each has the new value, each is told of once with its own old one; no other call is changed."""
+    out = tmp_path / "events"
+    options = ("--set", "n=2021", "-f", "jsonl", "-o", out, "--buffer", "64M")
+    run = rewrite(tracer, version, "target", *options, n=N)
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == [
+        f"target: calls={N} changed={N} sum=0 kept={sum_to(N - 1)}",
+        f"results={N * 2022}",
+        f"other: calls={OTHERS} changed=0 sum={-sum_to(OTHERS)} kept={sum_to(OTHERS - 1)}",
+    ]
+    events = parse(out.read_text())
+    changes = [c for e in of_type(events, "rewrite") for c in e["changes"]]
+    assert Counter(c["old"] for c in changes) == Counter(range(-N, 0))
+    assert {(c["name"], c["new"], c["written"]) for c in changes} == {("n", 2021, True)}
+    check_accounting(events[-1])
+    assert (events[-1]["totals"]["changed"], events[-1]["totals"]["unchanged"], events[-1]["lost"]) == (N, 0, 0)
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_every_result(version: str, tracer: Tracer) -> None:
+    run = rewrite(tracer, version, "target", "--set-result", "r1=7", "-o", "/dev/null", n=1009)
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines()[:2] == [
+        f"target: calls=1009 changed=0 sum={-sum_to(1009)} kept={sum_to(1008)}",
+        "results=7063",
+    ]
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_max_changes(version: str, tracer: Tracer) -> None:
+    """The first 101 of them, and not one more."""
+    run = rewrite(tracer, version, "target", "--set", "n=2021", "-M", 101, "-o", "/dev/null", n=1009)
+    assert run.status == 0, run.stderr
+    line = run.stdout.splitlines()[0]
+    assert line == f"target: calls=1009 changed=101 sum={sum_to(101) - sum_to(1009)} kept={sum_to(1008)}"
+    assert re.search(r"^101 changes", run.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_kinds(version: str, tracer: Tracer) -> None:
+    """Integers of each width, a bool, a nil, an error, a constant string: what the function then prints."""
+    values = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
+    more = ", e=io.EOF" if MEMORY else ""  # in registers there is no room for it any more
+    run = rewrite(tracer, version, "kinds", "--set", values + more, "-o", "/dev/null", mode="values")
+    assert run.status == 0, run.stderr
+    error = "EOF" if MEMORY else "it is full"
+    assert run.stdout.splitlines()[0] == f'b=false i8=-128 u16=65535 c=9 i64=-1 f=1.5 s="literal of" p=nil e={error}'
+
+
+@pytest.mark.skipif(not MEMORY, reason="the kernel lets no program write a process's memory")
+@pytest.mark.parametrize("version", CAN)
+def test_behind_pointers(version: str, tracer: Tracer) -> None:
+    places = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
+    run = rewrite(tracer, version, "handle", "--set", places, "-o", "/dev/null", mode="values")
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == (
+        'method="PUT" retries=-1 price=0.5 inner=1,7 item=22 next=1 xs=[4 5 77] in=8,9'
+    )
+
+
+@pytest.mark.parametrize("version", [v for v in ABLE if MEMORY])
+def test_strings_in_place(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """The bytes of a string in memory; those of a literal take no write, and a shorter one has no room: both are said,
+    and change nothing."""
+    out = tmp_path / "events"
+    run = rewrite(tracer, version, "text", "--set", 's="new!"', "-f", "jsonl", "-o", out, mode="values")
+    assert run.status == 1
+    assert "error: 2 of 3 changes could not be written; the events say why" in run.stderr
+    assert run.stdout.splitlines()[1:7] == [
+        *('s="new!"', "len=4"),
+        *('s="a literal of the program"', "len=24"),
+        *('s=""', "len=0"),
+    ]
+    changes = [e["changes"][0] for e in of_type(parse(out.read_text()), "rewrite")]
+    assert [(c["old"], c["written"], c.get("why", "")) for c in changes] == [
+        ("heap string", True, ""),
+        (
+            "a literal of the program",
+            False,
+            "the memory is read-only: a string literal or another constant of the program",
+        ),
+        ("", False, "the string there is shorter than the new one"),
+    ]
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_one_of_ten_fails(version: str, tracer: Tracer) -> None:
+    run = rewrite(
+        tracer, version, "read", "--fail", EOF_ERROR, "--rate", "1/10", "-o", "/dev/null", mode="reads", n=1009
+    )
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == ["reads=1009 failed=101 empty=0 bodies=1009"]
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_a_nil_variable(version: str, tracer: Tracer) -> None:
+    run = rewrite(tracer, version, "read", "--fail", "err=main.ErrUnset", "-o", "/dev/null", mode="reads", n=3)
+    assert run.status == 1
+    assert "error: 3 of 3 changes could not be written" in run.stderr
+    assert run.stdout.splitlines() == ["reads=3 failed=0 empty=0 bodies=3"]
+
+
+@pytest.mark.skipif(not REGISTERS, reason="the kernel lets no program write registers")
+@pytest.mark.parametrize("version", [v for v in CAN if v != "1.15" or MEMORY])
+def test_skipped(version: str, tracer: Tracer) -> None:
+    """The body runs for nine of ten; the tenth returns what was asked for, and zero for the rest."""
+    run = rewrite(
+        tracer, version, "read", "--skip", EOF_ERROR, "--rate", "1/10", "-o", "/dev/null", mode="reads", n=1009
+    )
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == ["reads=1009 failed=101 empty=101 bodies=908"]
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_stacks_that_grow(version: str, tracer: Tracer) -> None:
+    """Each of 307 goroutines calls itself 101 deep, its stack growing: every call is changed, none twice."""
+    run = rewrite(tracer, version, "deep", "--set", "n=2021", "-o", "/dev/null", mode="grow", n=307)
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == ["grow=307 bad=0"]
+    assert re.search(rf"^{307 * 101} changes;", run.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_a_tracer_that_dies(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """From then on the program has its own values again."""
+    program = guest.rewritten(version)
+    target = tracer.program(program, "-mode", "ticks")
+    assert target.line() == "tick -1"
+    running = tracer.start(
+        *("rewrite", "-p", target.pid, "--func", "main.tick", "--set", "n=2021", "--yes", "-f", "jsonl")
+    ).attached()
+    until(lambda: target.line() == "tick 2021", "a changed value", LONG)
+    running.process.send_signal(signal.SIGKILL)
+    running.process.wait()
+    until(lambda: target.line() != "tick 2021", "its own value", LONG)
+    assert all(target.line().startswith("tick -") for _ in range(101))
+
+
+@pytest.mark.parametrize("mode", ["default", "race"])
+@pytest.mark.parametrize("version", ABLE)
+def test_stress(version: str, mode: str, tracer: Tracer) -> None:
+    """Collections, growing stacks, eight goroutines, also with the race detector: what the program checks is whole."""
+    program = guest.rewritten(version, mode)
+    run = tracer(
+        *("rewrite", "-q", "--func", "main.look", "--set", "n=2021", "--yes", "-f", "jsonl", "-o", "/dev/null"),
+        *("--buffer", "64M", "--", program, "-mode", "stress", "-seconds", STRESS_S),
+        timeout=LONG,
+    )
+    assert run.stdout.splitlines() == ["stress: calls=true broken=0 wrong=0"]
+    assert run.status == 0 or "events lost: the changes were made" in run.stderr, run.stderr
