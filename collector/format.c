@@ -121,3 +121,25 @@ const struct format_ops format_none = {
 	.lost = none_lost,
 	.summary = none_summary,
 };
+
+/* ---- changes ------------------------------------------------------------------------------------------------ */
+
+int format_find_value(const struct site_ref *ref, const char *name)
+{
+	const struct plan *plan = ref->plan->plan;
+
+	for (uint32_t i = 0; i < ref->site->n_values; i++)
+		if (!strcmp(plan_string(plan, plan->values[ref->site->first_value + i].name), name))
+			return (int)i;
+	return -1;
+}
+
+enum write_outcome format_outcome(const struct record_view *view, const struct rewrite_change *change)
+{
+	for (uint32_t i = change->first_write; i < change->first_write + change->n_writes; i++) {
+		enum write_outcome outcome = view->head->cursor >> (4 * i) & 15;
+		if (outcome != WRITE_DONE)
+			return outcome;
+	}
+	return WRITE_DONE;
+}

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the collector does for rewriting: flags and maps of the programs that write, and how a record's writes went. */
+/* What the collector does for rewriting: flags and maps of the programs that write. */
 #include <stdio.h>
-#include <string.h>
 
 #include "flat.h"
-#include "format.h"
 #include "load.h"
 
 bool rewriting_uses(const struct collector *c, const struct plan_site *site)
@@ -34,24 +32,4 @@ struct err *rewriting_fill(const struct collector *c)
 		for (uint32_t i = 0; i < r->site[kind].n_writes && !err; i++)
 			err = map_put(c->maps.writes, "writes", kind * WRITES_MAX + i, &r->site[kind].writes[i]);
 	return err;
-}
-
-int format_find_value(const struct site_ref *ref, const char *name)
-{
-	const struct plan *plan = ref->plan->plan;
-
-	for (uint32_t i = 0; i < ref->site->n_values; i++)
-		if (!strcmp(plan_string(plan, plan->values[ref->site->first_value + i].name), name))
-			return (int)i;
-	return -1;
-}
-
-enum write_outcome format_outcome(const struct record_view *view, const struct rewrite_change *change)
-{
-	for (uint32_t i = change->first_write; i < change->first_write + change->n_writes; i++) {
-		enum write_outcome outcome = view->head->cursor >> (4 * i) & 15;
-		if (outcome != WRITE_DONE)
-			return outcome;
-	}
-	return WRITE_DONE;
 }
