@@ -296,10 +296,13 @@ class Rewriting:
             for refusal in self.refusals():
                 out.write(f"  refused here: {printable(refusal.message)}\n")
 
-    def warnings(self) -> Iterator[str]:
-        function = next(self.plan.functions())
+    def inlined_warnings(self) -> Iterator[str]:
         if self._rewrite.may_be_inlined:
             yield "callers may have the body inlined: those calls are not changed"
+
+    def warnings(self) -> Iterator[str]:
+        function = next(self.plan.functions())
+        yield from self.inlined_warnings()
         for line in function.warnings:
             yield printable(line)
 

@@ -584,6 +584,8 @@ class _Trace:
         if seconds >= SLOW_DETACH_S:
             end += f", and takes up to {seconds:.0f} s then: this kernel takes probes away one by one"
         if rewriting is not None:
+            for warning in rewriting.inlined_warnings():
+                self.messages.warning(warning)
             self.messages.note(f"rewriting {rewriting.title}; {end}")
             return
         self.messages.start(self.binary, plan, end)

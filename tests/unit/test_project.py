@@ -44,7 +44,8 @@ def test_bootstrap_reads_the_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "bench", "fresh", "install", "uninstall", "fmt", "lint", "build", "clean"]
+    "target",
+    ["demo", "demo-rewrite", "test", "bench", "fresh", "install", "uninstall", "fmt", "lint", "build", "clean"],
 )
 def test_help_lists_the_target(target: str) -> None:
     out = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
@@ -19,6 +20,7 @@ from tracer.binary import open_binary
 from tracer.cli import main
 from tracer.errors import TracerError
 from tracer.plan import ReadOptions
+from tracer.report import Messages
 from tracer.rewriting import RewriteRequest, Rewriting
 
 SOURCE = ROOT / "tests" / "live" / "programs" / "rewrite"
@@ -304,6 +306,50 @@ def test_one_function(program: Build) -> None:
     run = rewrite("-b", program(), "--set", "n=1", "--all-processes")
     assert run.returncode == 2
     assert "which function? --func NAME, once" in run.stderr
+
+
+class Terminal(io.StringIO):
+    """What a person types, or what is shown."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [("y\n", None), ("YES\n", None), ("\n", "not confirmed"), ("n\n", "not confirmed"), ("", "not confirmed")],
+)
+def test_the_question(typed: str, message: str | None, program: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names each process and what is changed; anything but a yes changes nothing."""
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys, "stderr", shown)
+    path = program()
+    request = RewriteRequest(function="main.target", set=("n=2021",))
+    with open_binary(str(path), [], None) as binary, Rewriting(binary, request, ReadOptions()) as r:
+        try:
+            r.confirm([os.getpid()], (), Messages())
+            error = None
+        except TracerError as e:
+            error = e
+    lines = shown.getvalue().splitlines()
+    assert lines[0] == f"rewrite main.target in {path}: n=2021"
+    assert lines[1].startswith(f"  in process {os.getpid()}: ")
+    assert lines[2] == "change it? [y/N] "
+    assert (error is None) == (message is None)
+    if error:
+        assert (message or "") in error.message
+        assert error.exit_code == 1
+
+
+def test_nobody_is_there_to_confirm(program: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with open_binary(str(program()), [], None) as binary:
+        request = RewriteRequest(function="main.target", set=("n=2021",))
+        with Rewriting(binary, request, ReadOptions()) as r, pytest.raises(TracerError) as caught:
+            r.confirm([], (), Messages())
+    assert caught.value.message == "nobody confirms that a running program is to be changed"
+    assert caught.value.exit_code == 1
 
 
 def test_words_for_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
