@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "vm"), str(ROOT / "tests"), str(ROOT / "tests" / "vm")]
-SHOP = ROOT / "examples" / "rewrite"
+STORE = ROOT / "examples" / "rewrite"
 TIMEOUT_S = 600
 WIDTH = 58
 
@@ -33,7 +33,7 @@ class Case:
     title: str
     kernel: str
     version: str
-    program: str  # "tracee" or "shop"
+    program: str  # "tracee" or "store"
     arguments: tuple[str, ...]
     options: tuple[str, ...]
     expected: str
@@ -54,12 +54,12 @@ CASES = (
     ),
     Case(
         "a function that is skipped: nothing is charged",
-        *("newest", "1.26", "shop", ("-n", "3"), ("--func", "main.charge", "--skip", "receipt=7, err=nil")),
+        *("newest", "1.26", "store", ("-n", "3"), ("--func", "main.charge", "--skip", "receipt=7, err=nil")),
         expected="charged: 0 cents",
     ),
     Case(
         "one call of two fails with an error of the program",
-        *("newest", "1.26", "shop", ("-n", "4")),
+        *("newest", "1.26", "store", ("-n", "4")),
         options=("--func", "main.load", "--fail", "err=io.ErrUnexpectedEOF", "--rate", "1/2"),
         expected="buy 1: 500 cannot load: unexpected EOF",
     ),
@@ -69,7 +69,7 @@ CASES = (
 def program(case: Case) -> Path:
     import go_versions
 
-    return go_versions.go_program(go_versions.TRACEE if case.program == "tracee" else SHOP, case.version)
+    return go_versions.go_program(go_versions.TRACEE if case.program == "tracee" else STORE, case.version)
 
 
 # ---- in the guest -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Shop is a small HTTP server with a customer of its own, to try `rewrite` on: what its functions return decides what the customer gets.
+// Store is a small HTTP server with a customer of its own, to try `rewrite` on: what its functions return decides what the customer
+// gets.
 package main
 
 import (
