@@ -58,9 +58,12 @@ class Plan:
 
 # The longest first: two can run beside each other.
 PLANS = (
-    Plan("newest", "newest"),
-    Plan("6.12", "6.12"),
-    Plan("6.1", "6.1"),
+    Plan("newest", "newest", (), "not rewriting"),
+    Plan("newest-rewriting", "newest", (), "rewriting"),
+    Plan("6.12", "6.12", (), "not rewriting"),
+    Plan("6.1", "6.1", (), "not rewriting"),
+    Plan("6.12-rewriting", "6.12", (), "rewriting"),
+    Plan("6.1-rewriting", "6.1", (), "rewriting"),
     Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit"),
     Plan("own", "local"),
     Plan("machine", "host"),

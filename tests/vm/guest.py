@@ -71,6 +71,9 @@ SHAPES = [
 ]
 
 
+KINDS = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
+PLACES = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
+
 # What the tests of rewriting change: function and options, which decide the program that is compiled.
 REWRITES = [
     ("target", ("--set", "n=2021")),
@@ -79,6 +82,9 @@ REWRITES = [
     ("read", ("--skip", "err=io.EOF")),
     ("text", ("--set", 's="new!"')),
     ("deep", ("--set", "n=2021")),
+    ("kinds", ("--set", KINDS)),
+    ("kinds", ("--set", f"{KINDS}, e=io.EOF")),
+    ("handle", ("--set", PLACES)),
 ]
 
 

@@ -96,9 +96,8 @@ def test_max_changes(version: str, tracer: Tracer) -> None:
 @pytest.mark.parametrize("version", ABLE)
 def test_kinds(version: str, tracer: Tracer) -> None:
     """Integers of each width, a bool, a nil, an error, a constant string: what the function then prints."""
-    values = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
     more = ", e=io.EOF" if MEMORY else ""  # in registers there is no room for it any more
-    run = rewrite(tracer, version, "kinds", "--set", values + more, "-o", "/dev/null", mode="values")
+    run = rewrite(tracer, version, "kinds", "--set", guest.KINDS + more, "-o", "/dev/null", mode="values")
     assert run.status == 0, run.stderr
     error = "EOF" if MEMORY else "it is full"
     assert run.stdout.splitlines()[0] == f'b=false i8=-128 u16=65535 c=9 i64=-1 f=1.5 s="literal of" p=nil e={error}'
@@ -107,8 +106,7 @@ def test_kinds(version: str, tracer: Tracer) -> None:
 @pytest.mark.skipif(not MEMORY, reason="the kernel lets no program write a process's memory")
 @pytest.mark.parametrize("version", CAN)
 def test_behind_pointers(version: str, tracer: Tracer) -> None:
-    places = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
-    run = rewrite(tracer, version, "handle", "--set", places, "-o", "/dev/null", mode="values")
+    run = rewrite(tracer, version, "handle", "--set", guest.PLACES, "-o", "/dev/null", mode="values")
     assert run.status == 0, run.stderr
     assert run.stdout.splitlines()[-1] == (
         'method="PUT" retries=-1 price=0.5 inner=1,7 item=22 next=1 xs=[4 5 77] in=8,9'
