@@ -382,7 +382,7 @@ static int map_by_name(const struct collector *c, const char *name)
 	return -1;
 }
 
-static struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
+struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
 {
 	if (bpf_update_elem(fd, &key, (void *)value, BPF_ANY))
 		return err_create(ERR_KERNEL, "map '%s', entry %u: %s", map, key, strerror(errno));

@@ -69,4 +69,7 @@ bool multi_links_exist(int prog_fd);
 /* bpf(2). */
 long bpf_call(int cmd, void *attr, size_t size);
 
+/* One entry of an array map. */
+struct err *map_put(int fd, const char *map, uint32_t key, const void *value);
+
 #endif

@@ -2,7 +2,6 @@
 /* What the collector does for rewriting: flags and maps of the programs that write. */
 #include <stdio.h>
 
-#include "flat.h"
 #include "load.h"
 
 bool rewriting_uses(const struct collector *c, const struct plan_site *site)
