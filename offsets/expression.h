@@ -56,6 +56,7 @@ enum expr_op {
 struct expr_node {
 	uint8_t op; /* enum expr_op */
 	bool negative;
+	bool duration;           /* EXPR_INT: it was written as a time, like 10ms; in ns */
 	bool implied;            /* typed: Go does it by itself, the text does not say it */
 	uint16_t a, b;           /* operands, by index; 0: none */
 	uint32_t at, end;        /* its bytes in the text */
@@ -100,6 +101,7 @@ struct expression_name {
 	const char *name;
 	uint32_t type;
 	bool result;
+	bool hit; /* neither parameter nor result, but of the hit itself: pid */
 };
 
 struct expression_scope {

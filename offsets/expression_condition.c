@@ -2,6 +2,8 @@
 /* Literals and conditions, checked as Go does: both sides of a comparison are of one kind, and a literal fits it. */
 #include "expression_resolve.h"
 
+#include <string.h>
+
 static bool is_signed(uint8_t kind)
 {
 	return kind >= GO_INT && kind <= GO_INT64;
@@ -56,6 +58,9 @@ struct err *resolver_check_literal(const struct resolver *r, const struct expr_n
 
 	switch (literal->op) {
 	case EXPR_INT:
+		if (literal->duration && strcmp(resolver_node_type(r, typed), "time.Duration") != 0)
+			return expression_error(r->in->text, literal->at, "", "%s is no duration",
+						resolver_node_type(r, typed));
 		if (is_integer(typed->kind) && !integer_fits(literal, typed->kind, size))
 			return expression_error(r->in->text, literal->at, "", "the number does not fit %s",
 						resolver_node_type(r, typed));

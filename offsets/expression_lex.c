@@ -85,14 +85,90 @@ static struct err *lex_real(struct lexer *lex, uint32_t start)
 	return NULL;
 }
 
+/* A unit of time at s, longest first; its length in bytes, 0 where there is none or a longer word begins there. */
+static size_t time_unit(const char *s, uint64_t *ns_ret)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = { { "ns", 1 },
+		      { "us", 1000 },
+		      { "\xc2\xb5s", 1000 }, /* U+00B5 */
+		      { "\xce\xbcs", 1000 }, /* U+03BC */
+		      { "ms", 1000000 },
+		      { "s", 1000000000 },
+		      { "m", UINT64_C(60000000000) },
+		      { "h", UINT64_C(3600000000000) } };
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		size_t n = strlen(units[i].name);
+
+		if (!strncmp(s, units[i].name, n) && !letter(s + n)) {
+			*ns_ret = units[i].ns;
+			return n;
+		}
+	}
+	return 0;
+}
+
+/* One number with its unit at s, like 1.5s; its length, 0 where it is none. *ns_ret: a duration that does not fit is UINT64_MAX. */
+static size_t duration_part(const char *s, uint64_t *ns_ret)
+{
+	uint64_t whole = 0, unit = 0, fraction = 0;
+	size_t n = 0, point = 0, used;
+	bool fits = true;
+
+	for (; is_digit(s[n]); n++)
+		fits = fits && !__builtin_mul_overflow(whole, UINT64_C(10), &whole) &&
+		       !__builtin_add_overflow(whole, (uint64_t)(s[n] - '0'), &whole);
+	if (!n)
+		return 0;
+	if (s[n] == '.' && is_digit(s[n + 1]))
+		for (point = n++; is_digit(s[n]);)
+			n++;
+	used = time_unit(s + n, &unit);
+	if (!used)
+		return 0;
+	for (size_t i = point + 1, digit = unit / 10; point && i < n; i++, digit /= 10)
+		fraction += (uint64_t)(s[i] - '0') * digit;
+	fits = fits && !__builtin_mul_overflow(whole, unit, &whole) && !__builtin_add_overflow(whole, fraction, &whole);
+	*ns_ret = fits ? whole : UINT64_MAX;
+	return n + used;
+}
+
+/* 10ms, 1m30s: true where it is one. */
+static bool lex_duration(struct lexer *lex, struct err **err_ret)
+{
+	const char *s = lex->text + lex->at;
+	uint64_t sum = 0, part;
+	size_t n = 0, used;
+
+	while ((used = duration_part(s + n, &part))) {
+		n += used;
+		if (__builtin_add_overflow(sum, part, &sum))
+			sum = UINT64_MAX;
+	}
+	if (!n || letter(s + n) || is_digit(s[n]))
+		return false;
+	*err_ret =
+		sum > INT64_MAX ? expression_error(lex->text, lex->at, "", "a duration of more than 292 years") : NULL;
+	lex->token.kind = TOKEN_DURATION;
+	lex->token.integer = sum;
+	lex->at += n;
+	return true;
+}
+
 static struct err *lex_number(struct lexer *lex)
 {
 	const char *s = lex->text;
 	uint32_t start = lex->at, i = start;
+	struct err *err;
 	int base = 10;
 	bool any = false;
 	uint64_t v = 0;
 
+	if (lex_duration(lex, &err))
+		return err;
 	if (s[i] == '0' && s[i + 1]) {
 		char c = s[i + 1] | 32;
 		base = c == 'x' ? 16 : c == 'o' ? 8 : c == 'b' ? 2 : 10;

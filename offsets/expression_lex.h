@@ -8,10 +8,11 @@
 enum token_kind {
 	TOKEN_END,
 	TOKEN_NAME,
-	TOKEN_INT,    /* `integer`; a rune literal too */
-	TOKEN_REAL,   /* `real` */
-	TOKEN_STRING, /* decoded in the lexer's `literal` */
-	TOKEN_SIGN,   /* `sign`: one character, or two as 256 * first + second ("==") */
+	TOKEN_INT,      /* `integer`; a rune literal too */
+	TOKEN_REAL,     /* `real` */
+	TOKEN_DURATION, /* `integer`: ns; as time.ParseDuration reads it, without sign */
+	TOKEN_STRING,   /* decoded in the lexer's `literal` */
+	TOKEN_SIGN,     /* `sign`: one character, or two as 256 * first + second ("==") */
 };
 
 #define SIGN2(a, b) (256 * (a) + (b))

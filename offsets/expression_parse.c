@@ -120,6 +120,12 @@ static struct err *parse_literal(struct parser *p, bool negative, uint16_t *ret)
 		if (negative && t.integer > UINT64_C(1) << 63)
 			return expression_error(p->lex.text, t.at, "", "a number with more than 64 bits");
 		break;
+	case TOKEN_DURATION:
+		node.op = EXPR_INT;
+		node.duration = true;
+		node.integer = t.integer;
+		node.negative = negative && t.integer;
+		break;
 	case TOKEN_REAL:
 		node.op = EXPR_REAL;
 		node.real = negative ? -t.real : t.real;
@@ -247,7 +253,7 @@ static struct err *parse_index(struct parser *p, uint16_t *node_io)
 		err = parse_or(p, &node.b);
 		if (!err && is_sign(p, ':')) {
 			const struct expr_node *lo = &p->e->nodes[node.b];
-			if (lo->op != EXPR_INT || lo->negative || lo->integer > EXPR_INDEX_MAX)
+			if (lo->op != EXPR_INT || lo->duration || lo->negative || lo->integer > EXPR_INDEX_MAX)
 				return expression_error(p->lex.text, first.at, "", "a bound is a number of at most %d",
 							EXPR_INDEX_MAX);
 			node.lo = (uint32_t)lo->integer;

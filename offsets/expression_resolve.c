@@ -172,7 +172,7 @@ static struct err *resolve_name(struct resolver *r, const struct expr_node *in, 
 
 		if (!strcmp(n->name, name)) {
 			node->var = i;
-			r->out->params |= !n->result;
+			r->out->params |= !n->result && !n->hit;
 			r->out->results |= n->result;
 			struct err *err = expression_intern(r->out, name, in->name_len, &node->name);
 			return err ? err : set_type(r, node, n->type);
@@ -366,7 +366,7 @@ static struct err *resolve_index(struct resolver *r, const struct expr_node *in,
 	struct expr_node node = derive(r, EXPR_INDEX, in_place ? of.a : *node_io, in->end);
 	uint64_t index = key->integer;
 
-	if (key->op != EXPR_INT)
+	if (key->op != EXPR_INT || key->duration)
 		return expression_error(r->in->text, key->at, "", "an index of %s is a number",
 					resolver_node_type(r, &of));
 	if (key->negative)

@@ -63,7 +63,7 @@ static size_t n_names;
 
 static void name(const char *text, uint32_t type, bool result)
 {
-	names[n_names++] = (struct expression_name){ text, type, result };
+	names[n_names++] = (struct expression_name){ .name = text, .type = type, .result = result };
 }
 
 static void make_scope(void)
