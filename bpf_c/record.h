@@ -96,6 +96,26 @@ struct dispatch_list {
 	__u32 first, n; /* steps, in `flat` */
 };
 
+/* ---- conditions (where.h) -------------------------------------------------------------------------------- */
+
+#define WHERE_KEPT_MAX 6 /* words that a call keeps from its entry for what its return is asked */
+
+enum waiting_state {
+	WAITING_WANTED = 0,    /* the entry has decided, and it was taken */
+	WAITING_UNDECIDED = 1, /* the return decides */
+	WAITING_SAMPLED = 2,   /* wanted, and left out by --sample */
+	WAITING_LIMITED = 3,   /* wanted, and past --max-events or --max-rate */
+	WAITING_LOST = 4,      /* wanted, and there was no room for it */
+};
+
+/* A call that has not returned, of a function with a condition (map `waiting`, key: struct open_key). The map forgets the oldest when it is
+ * full; how many that were comes out of fn_counters.waited. */
+struct waiting_call {
+	__u64 ts; /* CLOCK_MONOTONIC, ns */
+	__u64 state;
+	__u64 kept[WHERE_KEPT_MAX];
+};
+
 /* ---- sites ----------------------------------------------------------------------------------------------- */
 
 /* The first two are a function's own. The others are places of the run-time system at which calls end that do not return; their records
@@ -124,6 +144,10 @@ enum site_flags {
 	SITE_KEEP_GOID = 4,
 	/* a return that is probed before its RET, at the first instruction of the epilogue */
 	SITE_BEFORE_RET = 8,
+	/* there is a condition, and returns are probed: calls that it lets through are in the map `waiting` until they return */
+	SITE_WAITS = 16,
+	SITE_DECIDES_LATE = 32, /* the return decides whether a call is wanted */
+	SITE_PASSES = 64,       /* the entry lets every call through: one that is not in `waiting` was not seen */
 };
 
 /* One per probe; the attach cookie is its index. */
@@ -141,6 +165,8 @@ struct site {
 	__u16 curg_off;   /* offset of curg in runtime.m; 0: not known */
 	__s32 tls_offset; /* of g from the thread pointer (amd64: usually -8) */
 	__u32 frame;      /* bytes from the stack pointer at the hit up to the return address */
+	__u16 filter;     /* which of filters.h; 0: every call is wanted */
+	__u16 reserved2;
 };
 
 /* ---- records --------------------------------------------------------------------------------------------- */
@@ -150,6 +176,8 @@ enum record_flags {
 	REC_NO_G = 2,         /* g, or where its id stands, could not be found or read: goid is 0 */
 	REC_NO_CURG = 4,      /* on the system stack and m.curg could not be read */
 	REC_FULL = 8,         /* a step was left out because the record was full */
+	REC_UNDECIDED = 16,   /* a call of which its return will tell whether it is wanted: held until then */
+	REC_UNWANTED = 32,    /* a return that tells that its call is not; nothing was read */
 };
 
 struct record {
@@ -208,7 +236,7 @@ enum chunk_status {
 struct fn_counters {
 	__u64 entry_hits;
 	__u64 duplicates; /* hits of the stack check that came again */
-	__u64 filtered;   /* calls of processes that are not asked for */
+	__u64 filtered;   /* calls of processes that are not asked for, and those that --where does not let through */
 	__u64 sampled;    /* calls that --sample leaves out */
 	__u64 limited;    /* calls past --max-events or --max-rate */
 	__u64 calls_lost; /* no room in the buffer */
@@ -216,15 +244,28 @@ struct fn_counters {
 	__u64 filtered_returns;
 	__u64 limited_returns;
 	__u64 returns_lost;
-	__u64 read_failures; /* chunks that are CHUNK_FAULT */
-	/* aggregate.bpf.c only; `trace` counts these where it writes */
+	__u64 read_failures;   /* chunks that are CHUNK_FAULT */
+	__u64 undecidable;     /* filtered, because what --where asks could not be read */
+	__u64 waited;          /* calls that went into `waiting` undecided */
+	__u64 decided;         /* of them, those that came out again */
+	__u64 unfinished;      /* of them, those that had not returned at the end; the collector's own count */
+	__u64 untold; /* records that were sent of calls that are counted as filtered, sampled, limited or lost after all */
+	/* aggregate.bpf.c; `trace` counts these where it writes, but for `unpaired` where there is a condition */
 	__u64 counted;         /* calls that went into the sums */
 	__u64 counted_returns; /* returns that did */
 	__u64 unpaired;        /* returns whose call was not seen */
+	__u64 sampled_returns; /* where the programs know which those are: with --where, and in rewrite.bpf.c */
 	/* rewrite.bpf.c only */
-	__u64 sampled_returns; /* returns that --rate leaves alone */
 	__u64 changed;         /* hits at which everything was written */
 	__u64 unchanged;       /* hits at which something could not be written */
+};
+
+/* A call that has not returned (map `open_calls`, value: u64 time of the call, ns; map `waiting`). g never moves, and the depth survives
+ * stack growth. */
+struct open_key {
+	__u64 g;
+	__u64 depth; /* g.stack.hi - address of the return address */
+	__u32 pid, fid;
 };
 
 /* One entry, index 0. */
@@ -240,6 +281,7 @@ struct control {
 	__u64 rate_calls;  /* calls since then */
 	__u32 sample_each; /* one call of so many; 0: every call */
 	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
+	__u64 zero;        /* where.h: what the verifier does not know */
 };
 
 /* The goroutine that a CPU saw last (map `goids`, one entry a CPU). A program on a uprobe can be preempted while it writes this, so
@@ -253,13 +295,6 @@ struct kept_goid {
 };
 
 /* ---- sums (aggregate.bpf.c) ------------------------------------------------------------------------------ */
-
-/* A call that has not returned (map `open_calls`, value: u64 time of the call, ns). g never moves, and the depth survives stack growth. */
-struct open_key {
-	__u64 g;
-	__u64 depth; /* g.stack.hi - address of the return address */
-	__u32 pid, fid;
-};
 
 /* Durations are summed in classes of which eight make an octave: a class is at most 1/8 wide. 0–7 ns are classes of their own. */
 #define DURATION_SUB_BITS 3
@@ -353,6 +388,7 @@ enum bpf_file {
 	BPF_FILE_AGGREGATE = 4,
 	BPF_FILE_DEEP = 5,
 	BPF_FILE_REWRITE = 6,
+	BPF_FILE_WHERE = 7,
 };
 
 #define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */

@@ -386,7 +386,31 @@ static void write_unwinds(struct jout *out, const struct plan *p)
 	jout_object_end(out);
 }
 
-#define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--interfaces] [--args EXPR …]"
+#define USAGE "offsets plan FILE FUNC [--no-values | --raw-words] [--interfaces] [--args EXPR …] [--where EXPR]"
+
+/* Conditions, as the C that they become. */
+static void write_filters(struct jout *out, const struct plan *plan)
+{
+	jout_key(out, "filters");
+	jout_array_begin(out);
+	for (size_t i = 0; i < plan->n_filters; i++) {
+		const struct plan_filter *filter = &plan->filters[i];
+
+		jout_object_begin(out);
+		jout_key(out, "late");
+		jout_bool(out, filter->late);
+		jout_key(out, "passes");
+		jout_bool(out, filter->passes);
+		jout_key(out, "goid");
+		jout_bool(out, filter->goid);
+		jout_key(out, "enter");
+		jout_string(out, plan_string(plan, filter->enter));
+		jout_key(out, "leave");
+		jout_string(out, plan_string(plan, filter->leave));
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+}
 
 struct err *command_plan(struct program *program, int argc, char **argv, struct jout *out)
 {
@@ -406,6 +430,8 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 			interfaces = true;
 		else if (!strcmp(argv[i], "--args") && i + 1 < argc && options.n_expressions < EXPR_LIST_MAX)
 			expressions[options.n_expressions++] = argv[++i];
+		else if (!strcmp(argv[i], "--where") && i + 1 < argc)
+			options.where = argv[++i];
 		else
 			return err_create(ERR_USAGE, USAGE);
 	}
@@ -443,6 +469,8 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 		write_plan_func(out, plan, &plan->funcs[i]);
 	jout_array_end(out);
 	err = write_lists(out, plan, interfaces);
+	if (plan->n_filters)
+		write_filters(out, plan);
 	jout_object_end(out);
 	plan_destroy(plan);
 	return err;

@@ -8,6 +8,7 @@
 
 #include "plan_build.h"
 #include "plan_expr.h"
+#include "plan_where.h"
 
 #define FUNCS_MAX 100000 /* functions in one plan: more is a pattern that was not meant */
 
@@ -254,14 +255,16 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 
 		if (!t->valid || t->sp_cfa > -8)
 			continue;
-		if (cand[c].can_duplicate && !b->options->returns)
+		/* nor can a condition be asked where a call is not told from a turn of the loop */
+		if (cand[c].can_duplicate && (!b->returns || b->where))
 			continue;
 		if (b->options->at_call && best != SIZE_MAX)
 			break;
 		for (size_t i = 0; i < words->n; i++) {
 			struct site_word w;
 			locate(t, i, &words->track[i], &w);
-			readable += w.where != WORD_LOST;
+			if (w.where != WORD_LOST)
+				readable += plan_condition_needs(b, &words->site[i]) ? 1 + TRACK_WORDS : 1;
 		}
 		bool cheap = code->insns[cand[c].insn].emulated;
 		if (best == SIZE_MAX || readable > best_readable ||
@@ -314,7 +317,7 @@ struct err *plan_add_site(struct plan_builder *b, const struct plan_func *f, con
 
 	if (err)
 		return err;
-	if (b->options->returns)
+	if (b->returns)
 		site.flags |= SITE_READ_STACK_HI;
 	site.g_source = g_source(b, f, in);
 	err = code_insn_name(code, insn, name);
@@ -354,7 +357,7 @@ struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, con
 	struct err *err;
 
 	*df_ret = NULL;
-	if (!b->options->args && !b->options->results)
+	if (!b->options->args && !b->options->results && !(b->where && plan_condition_needs_types(b->where)))
 		return NULL;
 	if (!b->dwarf)
 		return unknown_signature(b, f, func, abi_ret, n_params_ret);
@@ -409,6 +412,25 @@ static bool never_returns(const struct code *code)
 	return true;
 }
 
+/* Give the sites of a function, which end the plan's, its condition. A function that it does not fit has none. */
+static struct err *add_filter(struct plan_builder *b, struct plan_func *f, const struct entry_words *entry,
+			      const struct abi_layout *abi, size_t n_params)
+{
+	struct site_word *results _cleanup_free_ = calloc(abi && abi->n_words ? abi->n_words : 1, sizeof(*results));
+	size_t n = results && abi ? plan_result_words(b, f, abi, n_params, results) : 0;
+	uint16_t filter;
+	struct err *err;
+
+	if (!results)
+		return &err_nomem;
+	err = plan_condition_compile(b, f, entry->site, entry->n, results, n, &filter);
+	if (f->refused)
+		b->plan->n_sites = f->first_site;
+	for (size_t i = f->first_site; i < b->plan->n_sites; i++)
+		b->plan->sites[i].filter = filter;
+	return err;
+}
+
 static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const struct code *code,
 			      const struct dwarf_func *df, const struct abi_layout *abi, size_t n_params, size_t dict)
 {
@@ -420,20 +442,23 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 
 	if (!words)
 		return &err_nomem;
-	if (f->has_types && b->options->args)
+	if (f->has_types && (b->options->args || b->where))
 		err = entry_words(b, f, df, abi, n_params, dict, words);
-	if (!err && b->expressions)
-		plan_expressions_drop(b, words->track, words->site, &words->n);
+	if (!err && (b->expressions || b->where))
+		plan_condition_drop(b, words->track, words->site, &words->n);
 	if (!err)
 		err = choose_entry(b, code, words, &site, &frame, &found);
 	if (err)
 		return err;
 	if (!found)
-		return refuse(b, f,
-			      code->entry_is_target && !b->options->returns
-				      ? "its first instruction is a loop's head: without its returns a call cannot be "
-					"told from a turn of the loop"
-				      : "no instruction of it is executed exactly once a call");
+		return refuse(
+			b, f,
+			code->entry_is_target && b->where
+				? "its first instruction is a loop's head: a condition cannot be asked once a call"
+			: code->entry_is_target && !b->returns
+				? "its first instruction is a loop's head: without its returns a call cannot be "
+				  "told from a turn of the loop"
+				: "no instruction of it is executed exactly once a call");
 	f->first_site = b->plan->n_sites;
 	f->can_duplicate = site.can_duplicate;
 	f->never_returns = never_returns(code);
@@ -443,8 +468,10 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 				     : plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
 	if (!err && words->cut)
 		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
-	if (!err && b->options->returns)
+	if (!err && b->returns)
 		err = plan_add_returns(b, f, code, f->has_types ? abi : NULL, n_params);
+	if (!err && b->where)
+		err = add_filter(b, f, words, f->has_types ? abi : NULL, n_params);
 	f->n_sites = b->plan->n_sites - f->first_site;
 	return err;
 }
@@ -482,6 +509,9 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 	}
 	if (!err && b->expressions)
 		err = plan_expressions_enter(b, &f);
+	if (!err && b->where && !f.refused)
+		err = plan_condition_enter(b, &f);
+	b->returns = b->options->returns || (b->where && b->where->late);
 	if (!err && !f.refused) {
 		err = code_read(b->program->elf, b->program->funcs, func, &code);
 		if (err && err->code != ERR_NOMEM) {
@@ -608,6 +638,8 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	type_table_init(&b.plan->types);
 	err = plan_expressions_create(options, &b.expressions);
 	if (!err)
+		err = plan_condition_create(options, &b.where);
+	if (!err)
 		err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
 	if (!err)
 		err = plan_read_binary(&b);
@@ -622,7 +654,12 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 		err = b.expressions->misfit; /* none of them: the expressions are wrong */
 		b.expressions->misfit = NULL;
 	}
+	if (!err && b.where && !b.where->n_fit && b.where->misfit) {
+		err = b.where->misfit;
+		b.where->misfit = NULL;
+	}
 	plan_expressions_destroy(b.expressions);
+	plan_condition_destroy(b.where);
 	if (err) {
 		plan_destroy(b.plan);
 		return err;

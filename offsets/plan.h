@@ -108,6 +108,7 @@ struct plan_site {
 	uint8_t g_source;  /* enum g_source */
 	uint8_t emulated;  /* the kernel emulates the instruction: the cheap class */
 	uint8_t deep;      /* its steps lead to lists: for the program call_deep */
+	uint16_t filter;   /* 1 + index in the plan's filters; 0: no condition */
 	uint32_t insn;     /* string: "push", "jbe", "call", "ret" … */
 	uint32_t first_step, n_steps;
 	uint32_t first_value, n_values; /* parameters at an entry, results at a return */
@@ -115,6 +116,17 @@ struct plan_site {
 		data_max; /* bytes of record data in the worst case, chunk heads included; may exceed what a record can hold */
 	uint32_t
 		frame; /* bytes from the stack pointer at the hit up to the return address: 0 before the prologue's push and at RET */
+};
+
+#define PLAN_FILTERS_MAX 64 /* ways in which the values of a condition can lie: each becomes part of the program */
+
+/* A condition, compiled for one way in which its values lie (plan_where.h). */
+struct plan_filter {
+	uint32_t enter, leave; /* strings: bodies of C functions, asked at the entry and at a return */
+	uint8_t late;          /* the return decides */
+	uint8_t passes;        /* the entry says yes to every call */
+	uint8_t goid;          /* it asks for the goroutine's id */
+	uint8_t reserved;
 };
 
 struct plan_func {
@@ -169,7 +181,7 @@ struct plan {
 	struct type_table types; /* its strings are the plan's strings */
 	struct plan_binary binary;
 	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps, n_ways,
-		n_closures;
+		n_closures, n_filters;
 	struct plan_list *lists;
 	struct plan_dispatch *dispatches;
 	struct plan_map *maps;
@@ -182,6 +194,7 @@ struct plan {
 	uint32_t *warnings;
 	struct plan_way *ways;
 	struct plan_closure *closures; /* by entry */
+	struct plan_filter *filters;
 };
 
 /* Is the end of each of its calls told: are its returns probed, or are there none? */
@@ -204,6 +217,8 @@ struct plan_options {
 	 * separated by commas (expression.h). A function that they do not fit is refused; one that was named exactly, an error. */
 	const char *const *expressions;
 	size_t n_expressions;
+	const char *
+		where; /* which calls are wanted (plan_where.h); NULL: all. A function that it does not fit: as above */
 };
 
 /* A binary, opened: its files and tables, made when first asked for. */

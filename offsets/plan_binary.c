@@ -2,7 +2,7 @@
 /* What a plan says of the binary as a whole: which it is, where the run-time system keeps goroutines, whether it has debug information. */
 #include <stdlib.h>
 
-#include "plan_build.h"
+#include "plan_where.h"
 #include "runtime_g.h"
 
 /* Where the BPF program reads g.stack.hi, gobuf.sp and gobuf.g (bpf_c/goroutine.h). */
@@ -197,7 +197,7 @@ struct err *plan_read_binary(struct plan_builder *b)
 	if (err)
 		return err;
 	bin->has_dwarf = 1;
-	if (b->options->args || b->options->results) {
+	if (b->options->args || b->options->results || (b->where && plan_condition_needs_types(b->where))) {
 		b->dwarf = dw;
 		err = read_layouts(b, dw);
 	}

@@ -18,11 +18,13 @@ struct plan_builder {
 	struct func_abi abi; /* of the function that is being planned */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
-		cap_dispatches, cap_maps, cap_ways, cap_closures;
+		cap_dispatches, cap_maps, cap_ways, cap_closures, cap_filters;
 	struct plan_lists *lists;             /* plan_follow.c */
 	struct plan_interfaces *interfaces;   /* plan_interfaces.c */
 	struct plan_closures *closures;       /* plan_closures.c */
 	struct plan_expressions *expressions; /* plan_expr.h; NULL where none are asked for */
+	struct plan_condition *where;         /* plan_where.h; NULL where there is none */
+	bool returns;                         /* of the function in hand they are probed */
 };
 
 void plan_lists_destroy(struct plan_lists *lists);
@@ -105,6 +107,10 @@ struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t
 /* Append a site to the plan. */
 struct err *plan_add_site(struct plan_builder *b, const struct plan_func *f, const struct code *code, size_t insn,
 			  uint8_t kind, uint8_t flags, uint32_t frame);
+
+/* The words of the results at a RET; room for abi->n_words. Returns how many. */
+size_t plan_result_words(const struct plan_builder *b, const struct plan_func *f, const struct abi_layout *abi,
+			 size_t n_params, struct site_word *words);
 
 /* A site for each return, with what is read there (plan_returns.c). abi: NULL where the results are not known. */
 struct err *plan_add_returns(struct plan_builder *b, struct plan_func *f, const struct code *code,

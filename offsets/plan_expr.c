@@ -50,14 +50,14 @@ void plan_expressions_destroy(struct plan_expressions *x)
 	free(x);
 }
 
-size_t plan_expression_chain(const struct expression *e, uint16_t chain[EXPR_NODES_MAX])
+size_t plan_expression_chain(const struct expression *e, uint16_t end, uint16_t chain[EXPR_NODES_MAX])
 {
 	size_t n = 0;
 
-	for (uint16_t i = e->root; i; i = e->nodes[i].a)
+	for (uint16_t i = end; i; i = e->nodes[i].a)
 		n++;
 	size_t at = n;
-	for (uint16_t i = e->root; i; i = e->nodes[i].a)
+	for (uint16_t i = end; i; i = e->nodes[i].a)
 		chain[--at] = i;
 	return n;
 }
@@ -66,7 +66,7 @@ static struct err *check_typed(const struct expression *e)
 {
 	uint16_t chain[EXPR_NODES_MAX];
 
-	if (plan_expression_chain(e, chain) > PLAN_WAYS_MAX)
+	if (plan_expression_chain(e, e->root, chain) > PLAN_WAYS_MAX)
 		return expression_error(e->text, 0, "", "a way of more than %d steps", PLAN_WAYS_MAX - 1);
 	return NULL;
 }
@@ -160,12 +160,12 @@ bool plan_expressions_have_results(const struct plan_expressions *x)
 
 /* The bytes of the parameter or result that the way begins with. */
 struct plan_need plan_expression_need(const struct plan_builder *b, const struct plan_func *f,
-				      const struct expression *e)
+				      const struct expression *e, uint16_t end)
 {
 	uint16_t chain[EXPR_NODES_MAX] = { 0 };
-	size_t n = plan_expression_chain(e, chain);
+	size_t n = plan_expression_chain(e, end, chain);
 	uint32_t var = e->nodes[chain[0]].var, type = e->nodes[chain[0]].type;
-	struct plan_need need = { .var = var < f->n_params ? var : var - f->n_params };
+	struct plan_need need = { .var = var < f->n_params ? var : var - f->n_params, .is_param = var < f->n_params };
 
 	for (size_t i = 1; i < n; i++) {
 		const struct expr_node *node = &e->nodes[chain[i]];
@@ -208,7 +208,7 @@ struct plan_need plan_expression_need(const struct plan_builder *b, const struct
 	return need;
 }
 
-static bool is_needed(const struct plan_builder *b, const struct site_word *word)
+bool plan_expressions_need(const struct plan_builder *b, const struct site_word *word)
 {
 	const struct plan_expressions *x = b->expressions;
 
@@ -217,23 +217,10 @@ static bool is_needed(const struct plan_builder *b, const struct site_word *word
 
 		if (!x->typed[i]->params)
 			continue;
-		need = plan_expression_need(b, x->func, x->typed[i]);
+		need = plan_expression_need(b, x->func, x->typed[i], x->typed[i]->root);
 		if (need.var == word->value && need.offset < (uint64_t)word->offset + word->size &&
 		    word->offset < need.offset + need.size)
 			return true;
 	}
 	return false;
-}
-
-void plan_expressions_drop(const struct plan_builder *b, struct track_word *track, struct site_word *words, size_t *n)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < *n; i++) {
-		if (!is_needed(b, &words[i]))
-			continue;
-		track[kept] = track[i];
-		words[kept++] = words[i];
-	}
-	*n = kept;
 }

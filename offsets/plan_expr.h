@@ -26,8 +26,8 @@ struct err *plan_expressions_enter(struct plan_builder *b, struct plan_func *f);
 /* Is any of them about results? */
 bool plan_expressions_have_results(const struct plan_expressions *x);
 
-/* Leave out the words of parameters that none of them needs: they do not count in the choice of the site. */
-void plan_expressions_drop(const struct plan_builder *b, struct track_word *track, struct site_word *words, size_t *n);
+/* Does one of them need this word of a parameter? */
+bool plan_expressions_need(const struct plan_builder *b, const struct site_word *word);
 
 /* As plan_site_reads(), for what the expressions about parameters, or results, lead to. */
 struct err *plan_site_expressions(struct plan_builder *b, bool results, const struct site_word *words, size_t n_words);
@@ -37,14 +37,18 @@ struct err *plan_site_expressions(struct plan_builder *b, bool results, const st
 /* Bytes of the parameter or result that a way begins with. */
 struct plan_need {
 	uint32_t var; /* parameters and results are counted each by themselves */
+	bool is_param;
 	uint64_t offset, size;
 };
 
 struct plan_need plan_expression_need(const struct plan_builder *b, const struct plan_func *f,
-				      const struct expression *e);
+				      const struct expression *e, uint16_t end);
 
-/* The nodes from the name on, in the order of the way. Returns how many: at most PLAN_WAYS_MAX for an expression that was entered. */
-size_t plan_expression_chain(const struct expression *e, uint16_t chain[EXPR_NODES_MAX]);
+/* The nodes from the name on to `end`, in the order of the way. Returns how many: at most PLAN_WAYS_MAX for an expression that was entered. */
+size_t plan_expression_chain(const struct expression *e, uint16_t end, uint16_t chain[EXPR_NODES_MAX]);
+
+/* Is a value of this type in an interface the data word itself, not behind it? */
+bool plan_type_is_direct(const struct type_table *types, uint32_t type);
 
 static inline uint64_t plan_size_of(const struct plan_builder *b, uint32_t type)
 {

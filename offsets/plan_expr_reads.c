@@ -243,6 +243,11 @@ static bool is_direct(const struct type_table *types, uint32_t type, int depth)
 	return false;
 }
 
+bool plan_type_is_direct(const struct type_table *types, uint32_t type)
+{
+	return is_direct(types, type, 0);
+}
+
 /* An interface's data; beside it the word that tells its type is read: the decoder compares it. */
 static struct err *read_assert(struct way_reads *w, struct spot *at, uint32_t from, uint32_t to)
 {
@@ -431,7 +436,7 @@ static struct err *add_value(struct plan_builder *b, const struct expression *e,
 			     const location_t *places, size_t n_words)
 {
 	uint16_t chain[EXPR_NODES_MAX] = { 0 };
-	size_t n_chain = plan_expression_chain(e, chain);
+	size_t n_chain = plan_expression_chain(e, e->root, chain);
 	struct plan_value value = { .first_piece = b->plan->n_pieces, .first_way = b->plan->n_ways };
 	struct err *err = type_table_intern(&b->plan->types, e->text, &value.name);
 
@@ -455,7 +460,7 @@ static struct err *add_reads(struct plan_builder *b, const struct expression *e,
 			       .n_pieces = b->plan->values[value].n_pieces };
 	struct spot at = { .where = SPOT_VAR };
 
-	w.n_chain = plan_expression_chain(e, w.chain);
+	w.n_chain = plan_expression_chain(e, e->root, w.chain);
 	return read_way(&w, 1, at);
 }
 
@@ -493,7 +498,7 @@ struct err *plan_site_expressions(struct plan_builder *b, bool results, const st
 	if (!cut || !places)
 		return &err_nomem;
 	for (size_t i = 0; i < x->parsed.n; i++) {
-		struct plan_need need = plan_expression_need(b, x->func, x->typed[i]);
+		struct plan_need need = plan_expression_need(b, x->func, x->typed[i], x->typed[i]->root);
 
 		first[i] = n;
 		for (size_t k = 0; k < n_words && (results ? x->typed[i]->results : x->typed[i]->params); k++)

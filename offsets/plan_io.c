@@ -12,7 +12,7 @@
 #define PLAN_MAGIC "GSPLAN\0"
 #define PLAN_FORMAT 8
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
-#define ARRAYS 15
+#define ARRAYS 16
 
 struct plan_head {
 	char magic[8];
@@ -47,6 +47,7 @@ static void list_arrays(struct plan *p, struct array a[ARRAYS])
 	a[i++] = (struct array){ (void **)&p->maps, &p->n_maps, sizeof(*p->maps) };
 	a[i++] = (struct array){ (void **)&p->ways, &p->n_ways, sizeof(*p->ways) };
 	a[i++] = (struct array){ (void **)&p->closures, &p->n_closures, sizeof(*p->closures) };
+	a[i++] = (struct array){ (void **)&p->filters, &p->n_filters, sizeof(*p->filters) };
 }
 
 static void make_head(struct plan_head *h, const struct array a[ARRAYS])
@@ -291,10 +292,34 @@ static const char *check_ways(const struct plan *p, const struct plan_value *v)
 	return NULL;
 }
 
+/* C that goes to the compiler: only what where_c.c writes, so no preprocessor, no strings, no comments. */
+static bool filter_text_ok(const struct plan *p, uint32_t string)
+{
+	static const char signs[] = " \n_(){}[]=!<>&+*?:;,.-";
+	const char *s = string_ok(p, string) ? p->types.strings + string : "#";
+
+	for (; *s; s++)
+		if (!(*s >= '0' && *s <= '9') && !(*s >= 'a' && *s <= 'z') && !(*s >= 'A' && *s <= 'Z') &&
+		    !strchr(signs, *s))
+			return false;
+	return true;
+}
+
+static const char *check_filters(const struct plan *p)
+{
+	if (p->n_filters > PLAN_FILTERS_MAX)
+		return "too many conditions";
+	for (size_t i = 0; i < p->n_filters; i++)
+		if (!filter_text_ok(p, p->filters[i].enter) || !filter_text_ok(p, p->filters[i].leave))
+			return "a condition";
+	return NULL;
+}
+
 static const char *check_site(const struct plan *p, const struct plan_site *s)
 {
 	if (!string_ok(p, s->insn) || s->kind > SITE_RETURN || s->g_source > G_TLS || s->n_steps > STEPS_MAX ||
-	    !range_ok(s->first_step, s->n_steps, p->n_steps) || !range_ok(s->first_value, s->n_values, p->n_values))
+	    s->filter > p->n_filters || !range_ok(s->first_step, s->n_steps, p->n_steps) ||
+	    !range_ok(s->first_value, s->n_values, p->n_values))
 		return "a site";
 	const char *bad = check_steps(p, s->first_step, s->n_steps, s->deep);
 	if (bad)
@@ -346,6 +371,8 @@ struct err *plan_check(const struct plan *p)
 		bad = check_lists(p);
 	if (!bad && p->n_sites && !p->n_funcs)
 		bad = "sites of no function";
+	if (!bad)
+		bad = check_filters(p);
 	for (size_t i = 0; i < p->n_vars && !bad; i++)
 		if (!string_ok(p, p->vars[i].name) || !type_ok(p, p->vars[i].type))
 			bad = "a parameter";
@@ -373,5 +400,6 @@ void plan_destroy(struct plan *plan)
 	free(plan->maps);
 	free(plan->ways);
 	free(plan->closures);
+	free(plan->filters);
 	free(plan);
 }

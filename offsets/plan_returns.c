@@ -9,9 +9,9 @@
 
 #define READS_MAX 32 /* different lists of steps for one function's returns: more are left without floats */
 
-/* The words of the results at a RET. Float registers are lost, until float_words() finds them. */
-static size_t result_words(const struct plan_builder *b, const struct plan_func *f, const struct abi_layout *abi,
-			   size_t n_params, struct site_word *words)
+/* Float registers are lost, until words_at() finds them. */
+size_t plan_result_words(const struct plan_builder *b, const struct plan_func *f, const struct abi_layout *abi,
+			 size_t n_params, struct site_word *words)
 {
 	size_t n = 0;
 
@@ -156,7 +156,7 @@ struct err *plan_add_returns(struct plan_builder *b, struct plan_func *f, const 
 		kept = calloc(room * READS_MAX, sizeof(*kept));
 		if (!words || !here || !kept)
 			return &err_nomem;
-		known.n_words = result_words(b, f, abi, n_params, words);
+		known.n_words = plan_result_words(b, f, abi, n_params, words);
 		known.words = kept;
 		for (size_t i = 0; i < known.n_words; i++)
 			if (is_float(&words[i])) {
