@@ -4,6 +4,7 @@
  *   -DWITH_COUNT   count_hit: calls
  *   -DWITH_HIST    hist_hit: durations from call to return, at entry and return sites
  *   -DWITH_STACK   stack_hit: calls by who made them
+ *   -DWHERE …      see where.h
  *   -DLOG_LEVEL    see telemetry.h
  */
 #define __BPF_TRACER__
@@ -13,6 +14,12 @@
 #include "record.h"
 #include "telemetry.h"
 #include "probe.h"
+#if defined(WITH_HIST) || defined(WHERE)
+#include "goroutine.h"
+#endif
+#ifdef WHERE
+#include "where.h"
+#endif
 
 /* The site of this hit and its counters, counted as a hit; NULL where there is nothing to do. */
 static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct control *ctl, struct fn_counters **n_ret,
@@ -33,10 +40,55 @@ static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct contro
 		add(n->return_hits);
 	if (passed_over(ctx, site, ctl, n, ctl->filter_pids ? bpf_get_current_pid_tgid() >> 32 : 0))
 		return 0;
+#ifndef WHERE
+	if (site->kind == SITE_ENTRY && left_out(ctl, n) != WAITING_WANTED)
+		return 0;
+#endif
 	*n_ret = n;
 	*index_ret = index;
 	return site;
 }
+
+#ifdef WHERE
+/* Is the call of this hit wanted, as far as it can be told now? Else it is counted; *began_ret at a return: the time of its call. */
+static __always_inline int where_hit(struct pt_regs *ctx, const struct site *site, struct control *ctl,
+				     struct fn_counters *n, u64 now, u64 *began_ret)
+{
+	u64 id = bpf_get_current_pid_tgid(), left = WAITING_WANTED;
+	int late = site->flags & SITE_DECIDES_LATE;
+	struct goroutine g = {};
+	struct where w;
+
+#ifdef WHERE_GOID
+	read_goroutine(ctx, site, ctl, id, &g);
+#endif
+	where_init(&w, ctx, site, ctl, &g, id);
+	if (site->kind == SITE_ENTRY) {
+		if (!where_begins(&w, ctx, site, n))
+			return 0;
+		if (!late)
+			left = left_out(ctl, n);
+	}
+#ifdef WHERE_TABLE
+	struct open_key key;
+
+	if (site->flags & SITE_WAITS || site->kind == SITE_RETURN) {
+#ifndef WHERE_GOID
+		read_goroutine(ctx, site, ctl, id, &g);
+#endif
+		where_key(&key, ctx, site, &g, id);
+		if (site->kind == SITE_RETURN)
+			return where_ends(&w, &key, ctx, site, ctl, n, now, began_ret) == END_WANTED;
+		if (where_wait(&key, &w, now, late ? WAITING_UNDECIDED : left, n)) {
+			if (left == WAITING_WANTED)
+				add(n->calls_lost);
+			return 0;
+		}
+	}
+#endif
+	return !late && left == WAITING_WANTED;
+}
+#endif
 
 #ifdef WITH_COUNT
 int count_hit(struct pt_regs *ctx)
@@ -49,16 +101,28 @@ int count_hit(struct pt_regs *ctx)
 		guard_stack(ctx, 0); /* never comes to pass */
 		return 0;
 	}
-	if (ctl->enabled && begin_hit(ctx, ctl, &n, &index))
-		add(n->counted);
+	if (!ctl->enabled)
+		return 0;
+	struct site *site = begin_hit(ctx, ctl, &n, &index);
+	if (!site)
+		return 0;
+#ifdef WHERE
+	u64 began = 0;
+
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began))
+		return 0;
+	if (site->kind == SITE_RETURN)
+		add(n->counted_returns);
+#endif
+	add(n->counted);
 	return 0;
 }
 #endif
 
 #ifdef WITH_HIST
-#include "goroutine.h"
-
+#ifndef WHERE
 BPF_TABLE("lru_hash", struct open_key, u64, open_calls, 1);
+#endif
 BPF_TABLE("percpu_hash", struct duration_key, struct duration_sum, durations, 1);
 
 /* Eight classes an octave (record.h). */
@@ -103,12 +167,15 @@ static __always_inline void add_duration(struct fn_counters *n, u32 fid, u64 ns)
 
 int hist_hit(struct pt_regs *ctx)
 {
-	u64 now = bpf_ktime_get_ns(), hi = 0;
+	u64 now = bpf_ktime_get_ns();
 	u32 zero = 0, index;
 	struct control *ctl = control.lookup(&zero);
 	struct fn_counters *n;
+#ifndef WHERE
 	struct open_key key = {};
+	u64 hi = 0;
 	int error;
+#endif
 
 	if (!ctl) {
 		guard_stack(ctx, 0); /* never comes to pass */
@@ -119,6 +186,16 @@ int hist_hit(struct pt_regs *ctx)
 	struct site *site = begin_hit(ctx, ctl, &n, &index);
 	if (!site)
 		return 0;
+#ifdef WHERE
+	u64 began = 0;
+
+	if (where_hit(ctx, site, ctl, n, now, &began)) {
+		if (site->kind == SITE_RETURN)
+			add_duration(n, site->fid, now - began);
+		if (site->kind == SITE_ENTRY || site->flags & SITE_DECIDES_LATE)
+			add(n->counted);
+	}
+#else
 	key.g = find_g(ctx, site, ctl);
 	error = key.g ? bpf_probe_read_user(&hi, sizeof(hi), (void *)(key.g + G_STACK_HI)) : -1;
 	if (error) {
@@ -149,6 +226,7 @@ int hist_hit(struct pt_regs *ctx)
 		add_duration(n, site->fid, now - *begin);
 		open_calls.delete(&key);
 	}
+#endif
 #ifdef PERFORM_RET
 	if (!(site->flags & SITE_BEFORE_RET))
 		perform_ret(ctx);
@@ -163,6 +241,21 @@ int hist_hit(struct pt_regs *ctx)
 /* Not BPF_STACK_TRACE: that one wants a kernel header. */
 BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 1);
 BPF_HASH(callers, struct caller_key, u64, 1);
+
+/* With a condition on what a call returns, its stack is taken there: the same but for the function's own line. */
+static __always_inline void count_stack(const struct site *site, struct fn_counters *n)
+{
+	add(n->counted);
+	if (site->kind == SITE_RETURN)
+		add(n->counted_returns);
+}
+
+static __always_inline void lose_stack(const struct site *site, struct fn_counters *n)
+{
+	add(n->calls_lost);
+	if (site->kind == SITE_RETURN)
+		add(n->returns_lost);
+}
 
 int stack_hit(struct pt_regs *ctx)
 {
@@ -181,6 +274,12 @@ int stack_hit(struct pt_regs *ctx)
 	struct site *site = begin_hit(ctx, ctl, &n, &index);
 	if (!site)
 		return 0;
+#ifdef WHERE
+	u64 began = 0;
+
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began))
+		return 0;
+#endif
 	key.bias = ctx->ip;
 	key.site = index;
 	key.pid = bpf_get_current_pid_tgid() >> 32;
@@ -191,18 +290,18 @@ int stack_hit(struct pt_regs *ctx)
 		/* insert fails where another CPU was first */
 		int error = callers.insert(&key, &one);
 		if (!error) {
-			add(n->counted);
+			count_stack(site, n);
 			return 0;
 		}
 		count = callers.lookup(&key);
 		if (!count) {
 			telemetry_count(BPF_FILE_AGGREGATE, __LINE__, error);
-			add(n->calls_lost);
+			lose_stack(site, n);
 			return 0;
 		}
 	}
 	add(*count);
-	add(n->counted);
+	count_stack(site, n);
 	return 0;
 }
 #endif

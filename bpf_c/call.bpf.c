@@ -15,6 +15,7 @@
  *                            where the verifier lets a program write the registers
  *   -DGUARD_SLEEPABLE        sleepable programs must not use their CPU's stack, see guard_stack()
  *   -DSLEEPABLE              pages that are not resident are brought in (location.h); the program must be loaded as sleepable
+ *   -DWHERE …                see where.h
  *   -DLOG_LEVEL=0|1|2        see telemetry.h
  */
 #define __BPF_TRACER__
@@ -60,6 +61,9 @@ typedef struct call_record any_record;
 #ifdef REWRITE
 #include "rewrite.h"
 #endif
+#ifdef WHERE
+#include "where.h"
+#endif
 
 #ifdef STACK_MAX
 #include "stack.h"
@@ -101,9 +105,9 @@ BPF_RINGBUF_OUTPUT(events, 1);
 #endif
 
 static __always_inline void fill_record(struct pt_regs *ctx, struct call_record *r, const struct site *site, u32 index,
-					const struct control *ctl, u64 id)
+					const struct goroutine *g, u64 id, u64 now)
 {
-	r->head.ts = bpf_ktime_get_ns();
+	r->head.ts = now;
 	r->head.ip = ctx->ip;
 	r->head.sp = ctx->sp;
 	r->head.pid = id >> 32;
@@ -122,8 +126,20 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 	r->head.regs[7] = ctx->r10;
 	r->head.regs[8] = ctx->r11;
 	r->head.regs[9] = ctx->dx;
-	read_goroutine(ctx, site, ctl, &r->head);
+	r->head.g = g->g;
+	r->head.goid = g->goid;
+	r->head.stack_hi = g->stack_hi;
+	r->head.flags = g->flags;
 }
+
+enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
+
+/* With a condition call_regs may read memory too. */
+#ifdef WHERE
+#define sleeps(variant) 1
+#else
+#define sleeps(variant) ((variant) != REGS)
+#endif
 
 static __always_inline void count_lost(const struct site *site, struct fn_counters *n)
 {
@@ -132,8 +148,6 @@ static __always_inline void count_lost(const struct site *site, struct fn_counte
 	else
 		add(n->returns_lost);
 }
-
-enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
 
 #ifdef USE_PERF
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
@@ -176,6 +190,37 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 }
 #endif
 
+#ifdef WHERE_TABLE
+/* The call was sent, and its return says that it is not wanted: tell. */
+static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site *site, u32 index,
+					  const struct goroutine *g, u64 id, u64 now, struct fn_counters *n)
+{
+	struct call_record *r = reserve_record((u32)id, REGS);
+
+	add(n->untold);
+	if (!r)
+		return; /* the collector finds out by itself, later */
+	fill_record(ctx, r, site, index, g, id, now);
+	r->head.flags = g->flags | REC_UNWANTED;
+	if (!submit_record(ctx, r))
+		add(n->untold);
+}
+
+/* There was no room for the record of this hit. */
+static __always_inline void lost_with_condition(const struct site *site, struct open_key *key, int late,
+						struct fn_counters *n)
+{
+	if (site->kind == SITE_ENTRY) {
+		if (site->flags & SITE_WAITS)
+			where_lose(key, n);
+	} else if (late) {
+		/* both or neither: of its call, which was sent, nothing is shown */
+		add(n->calls_lost);
+		add(n->untold);
+	}
+}
+#endif
+
 static __always_inline int call_hit(struct pt_regs *ctx, const enum variant variant)
 {
 	u32 zero = 0, index = bpf_get_attach_cookie(ctx);
@@ -185,7 +230,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	int error;
 
 	if (!ctl) {
-		guard_stack(ctx, variant != REGS); /* never comes to pass */
+		guard_stack(ctx, sleeps(variant)); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled)
@@ -203,6 +248,53 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		add(n->return_hits);
 	if (passed_over(ctx, site, ctl, n, id >> 32))
 		return 0;
+	u64 now = bpf_ktime_get_ns(), left = WAITING_WANTED;
+	struct goroutine g = {};
+	int late = 0;
+#ifdef WHERE
+	struct where w;
+#ifdef WHERE_GOID
+	read_goroutine(ctx, site, ctl, id, &g);
+#endif
+	where_init(&w, ctx, site, ctl, &g, id);
+	if (site->filter && site->kind == SITE_ENTRY && !where_begins(&w, ctx, site, n))
+		return 0;
+#ifdef WHERE_TABLE
+	late = site->flags & SITE_DECIDES_LATE;
+#endif
+#endif
+#ifndef REWRITE /* passed_over() has done it */
+	if (site->kind == SITE_ENTRY && !late)
+		left = left_out(ctl, n);
+#endif
+#ifndef WHERE_TABLE
+	if (left != WAITING_WANTED)
+		return 0;
+#endif
+#ifndef WHERE_GOID
+	read_goroutine(ctx, site, ctl, id, &g);
+#endif
+#ifdef WHERE_TABLE
+	struct open_key key;
+	u64 began = 0;
+	where_key(&key, ctx, site, &g, id);
+	if (left != WAITING_WANTED) {
+		if (site->flags & SITE_WAITS)
+			where_wait(&key, &w, now, left, n);
+		return 0;
+	}
+	if (site->kind == SITE_RETURN && site->filter) {
+		int end = where_ends(&w, &key, ctx, site, ctl, n, now, &began);
+		if (end == END_UNWANTED)
+			tell_unwanted(ctx, site, index, &g, id, now, n);
+		if (end != END_WANTED) {
+#ifdef PERFORM_RET
+			perform_ret(ctx);
+#endif
+			return 0;
+		}
+	}
+#endif
 	if (variant == FEW || variant == MANY) {
 		u32 at = site->steps;
 		list = steps.lookup(&at);
@@ -211,15 +303,29 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 			return 0;
 		}
 	}
+#ifdef WHERE_TABLE
+	if (site->kind == SITE_ENTRY && (site->flags & SITE_WAITS) &&
+	    where_wait(&key, &w, now, late ? WAITING_UNDECIDED : WAITING_WANTED, n)) {
+		add(n->calls_lost);
+		return 0;
+	}
+#endif
 	struct call_record *r = reserve_record((u32)id, variant);
 	if (!r) {
+#ifdef WHERE_TABLE
+		lost_with_condition(site, &key, late, n);
+#endif
 		count_lost(site, n);
 #ifdef REWRITE
 		rewrite(ctx, site, n); /* what is asked for is done, also where nobody can be told */
 #endif
 		return 0;
 	}
-	fill_record(ctx, r, site, index, ctl, id);
+	fill_record(ctx, r, site, index, &g, id, now);
+#ifdef WHERE_TABLE
+	if (late && site->kind == SITE_ENTRY)
+		r->head.flags |= REC_UNDECIDED;
+#endif
 #ifdef STACK_MAX
 	read_stack_chunk(ctx, site, r);
 #endif
@@ -253,6 +359,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 #endif
 	error = submit_record(ctx, r);
 	if (error) {
+#ifdef WHERE_TABLE
+		lost_with_condition(site, &key, late, n);
+#endif
 		count_lost(site, n);
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}

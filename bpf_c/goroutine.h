@@ -92,8 +92,13 @@ static __always_inline int read_goid(const struct site *site, const struct contr
 	return error;
 }
 
+struct goroutine {
+	u64 g, goid, stack_hi;
+	u16 flags; /* enum record_flags */
+};
+
 static __always_inline void read_goroutine(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
-					   struct record *r)
+					   u64 id, struct goroutine *ret)
 {
 	u64 g = find_g(ctx, site, ctl), goid = 0, hi = 0;
 	u16 flags = 0;
@@ -110,7 +115,7 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	if (!g || !site->goid_off) {
 		flags = REC_NO_G;
 	} else {
-		error = read_goid(site, ctl, (u64)r->pid << 32 | r->tid, g, &goid);
+		error = read_goid(site, ctl, id, g, &goid);
 		if (error) {
 			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 			flags = REC_NO_G;
@@ -119,10 +124,10 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 			flags = read_curg(site, g, &goid);
 		}
 	}
-	r->g = g;
-	r->goid = goid;
-	r->stack_hi = hi;
-	r->flags = flags;
+	ret->g = g;
+	ret->goid = goid;
+	ret->stack_hi = hi;
+	ret->flags = flags;
 }
 
 /* The goroutine whose calls end, and the stack pointer that it goes on with. At the call of runtime.gogo in runtime.recovery, on the system

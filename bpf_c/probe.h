@@ -50,7 +50,7 @@ static __always_inline int is_too_often(struct control *ctl)
 	return __sync_fetch_and_add(&ctl->rate_calls, 1) >= ctl->max_rate;
 }
 
-/* A call that nobody asked for is counted and left: 1. */
+/* A hit of a process that is not asked for, or one that will come again, is counted and left: 1. */
 static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
 				       struct fn_counters *n, u32 pid)
 {
@@ -81,21 +81,26 @@ static __always_inline int passed_over(struct pt_regs *ctx, const struct site *s
 			add(n->limited_returns);
 		return 1;
 	}
-	return 0;
 #endif
-	if (site->kind == SITE_ENTRY && ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
-		add(n->sampled);
-		return 1;
-	}
-	if (site->kind == SITE_ENTRY && ctl->max_rate && is_too_often(ctl)) {
-		add(n->limited);
-		return 1;
-	}
-	if (ctl->max_calls && site->kind == SITE_ENTRY && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
-		add(n->limited);
-		return 1;
-	}
 	return 0;
+}
+
+/* A call that is left out, as asked for (--sample, --max-rate, --max-events), is counted: what became of it, or WAITING_WANTED. */
+static __always_inline u64 left_out(struct control *ctl, struct fn_counters *n)
+{
+	if (ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
+		add(n->sampled);
+		return WAITING_SAMPLED;
+	}
+	if (ctl->max_rate && is_too_often(ctl)) {
+		add(n->limited);
+		return WAITING_LIMITED;
+	}
+	if (ctl->max_calls && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
+		add(n->limited);
+		return WAITING_LIMITED;
+	}
+	return WAITING_WANTED;
 }
 
 #ifdef PERFORM_RET

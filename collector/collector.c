@@ -91,6 +91,7 @@ void collector_destroy(struct collector *c)
 	for (uint32_t i = 0; i < c->n_own_plans; i++)
 		plan_destroy(c->own_plans[i]);
 	free(c->replayed);
+	free(c->unfinished);
 	free(c->site_refs);
 	free(c->functions);
 	free(c->function_plan);
@@ -117,6 +118,8 @@ struct err *collector_add_plan(struct collector *c, const struct plan *plan, int
 {
 	struct collector_plan *p = &c->plans[c->n_plans];
 
+	if (plan->n_filters && c->n_plans)
+		return err_create(ERR_USAGE, "a condition on several binaries in one trace");
 	if (c->n_plans >= PLANS_MAX)
 		return err_create(ERR_USAGE, "more than %d binaries in one trace", PLANS_MAX);
 	if (!grow(&c->site_refs, c->n_sites, plan->n_sites, sizeof(*c->site_refs)) ||

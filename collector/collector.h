@@ -41,6 +41,7 @@ struct collector_options {
 	 * could. Kept by the caller until collector_destroy. Only sites that write are probed. */
 	const struct rewrite *rewrite;
 	const char *tracer_version;
+	const char *where; /* the condition that the plans have, as it was written: for the meta line; NULL: none */
 	const char *
 		mask; /* regular expression: values of names in which it is found are not shown (mask.h); NULL: all are */
 };
@@ -104,6 +105,8 @@ struct collector_function_summary {
 		returns_lost;
 	uint64_t unwound; /* made-up returns */
 	uint64_t read_failures;
+	uint64_t undecidable;              /* filtered, because what the condition asks could not be read */
+	uint64_t unfinished;               /* filtered, because they had not returned when their return should decide */
 	uint64_t counted, counted_returns; /* in the sums; 0 with MODE_TRACE */
 	uint64_t changed, unchanged;       /* rewriting: hits at which all was written; at which something was not */
 };

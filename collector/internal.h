@@ -6,6 +6,7 @@
  *   pairing.c    open calls                                       summary.c accounting
  *   decode*.c    record + plan → values, given to text.c or json.c; names.c, value_text.c, error_text.c, net_text.c: what people read
  *   flat.c       the lists of steps that call_deep runs
+ *   held.c       records that wait for their return   waiting.c the same in the kernel, when tracing has ended
  *
  * Sites and functions are numbered through all plans: a plan's site i is site first_site + i, its function i is first_fid + i. */
 #ifndef COLLECTOR_INTERNAL_H
@@ -44,6 +45,7 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
 	int scratch, blank;         /* perf output only */
 	int open_calls, durations;  /* MODE_HIST */
+	int waiting;                /* where there is a condition and returns are probed */
 	int stacks, callers;        /* MODE_STACK */
 	int writes;                 /* rewriting */
 };
@@ -101,6 +103,7 @@ struct collector {
 
 	struct collector_summary summary;
 	bool have_summary;
+	uint64_t *unfinished; /* n_fids; waiting.c, once tracing has ended; NULL before, or where nothing waits */
 
 	/* Of a recording (recording.c), else 0 and NULL. */
 	struct fn_counters *replayed; /* n_fids: what the kernel had counted */
@@ -143,6 +146,13 @@ void rewriting_cflags(const struct collector *c, char *to, size_t size);
 
 /* The map `writes`. */
 struct err *rewriting_fill(const struct collector *c);
+
+/* ---- waiting.c ------------------------------------------------------------------------------------------- */
+
+/* Tracing has ended: see which calls still wait. */
+struct err *waiting_settle(struct collector *c);
+/* Account for them in the kernel's counters. Before waiting_settle() nothing. */
+void waiting_count(const struct collector *c, uint32_t fid, struct fn_counters *n);
 
 /* ---- time ------------------------------------------------------------------------------------------------ */
 

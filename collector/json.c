@@ -605,6 +605,8 @@ static void json_meta(struct format *f, const struct collector_plan *cp)
 	put_member(j, "binary", plan_string(plan, plan->binary.path));
 	put_member(j, "build_id", plan_string(plan, plan->binary.build_id));
 	put_member(j, "go", plan_string(plan, plan->binary.go_version));
+	if (f->c->options.where)
+		put_member(j, "where", f->c->options.where);
 	jout_key_lit(j, "clock");
 	jout_object_begin(j);
 	jout_key_lit(j, "monotonic_ns");
@@ -674,6 +676,8 @@ static void put_counts(struct jout *j, const struct collector_function_summary *
 		{ "returns_lost", s->returns_lost },
 		{ "unwound", s->unwound },
 		{ "read_failures", s->read_failures },
+		{ "undecidable", s->undecidable },
+		{ "unfinished", s->unfinished },
 		/* only where something is rewritten */
 		{ "changed", s->changed },
 		{ "unchanged", s->unchanged },

@@ -32,8 +32,10 @@
 #define LOG_SIZE (16u << 20)  /* before Linux 6.4 the beginning of a longer log is kept, not the reason at its end */
 #define OPEN_CALLS_MAX 131072 /* MODE_HIST; of more the oldest are forgotten, and their returns counted as unpaired */
 #define DURATIONS_MAX 65536   /* classes of all functions together */
-#define STACKS_MAX 16384      /* MODE_STACK: distinct stacks */
-#define CALLERS_MAX 65536     /* distinct ways to a function */
+#define WAITING_MAX                                                                                                    \
+	131072 /* calls with a condition that have not returned; of more the oldest are forgotten, and counted */
+#define STACKS_MAX 16384  /* MODE_STACK: distinct stacks */
+#define CALLERS_MAX 65536 /* distinct ways to a function */
 
 static const char *const variant_names[PROGRAM_VARIANTS] = {
 	[PROGRAM_REGS] = "call_regs",  [PROGRAM_FEW] = "call_few",          [PROGRAM_MANY] = "call_many",
@@ -148,6 +150,11 @@ static void measure(struct collector *c, struct loader *l)
 			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
 		}
 		l->programs[site_variant(c, site)].n_sites += rewriting_uses(c, site);
+		if (site->filter) {
+			l->where = true;
+			l->where_goid |= plan->filters[site->filter - 1].goid;
+			l->where_table |= site->kind == SITE_RETURN;
+		}
 		if (site->n_steps > FEW_STEPS || site->deep)
 			while (steps < site->n_steps)
 				steps *= 2;
@@ -220,7 +227,7 @@ static bool is_off(const char *variable)
 static void choose_features(struct collector *c, struct loader *l)
 {
 	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites ||
-		       l->programs[PROGRAM_DEEP].n_sites;
+		       l->programs[PROGRAM_DEEP].n_sites || (l->where && c->options.mode == MODE_TRACE);
 
 	if (c->options.rewrite)
 		follows = false; /* what is read and written is the caller's own stack, or was just used */
@@ -237,21 +244,28 @@ const char *collector_cflags(struct collector *c)
 	if (err)
 		return "";
 	if (!*l->cflags) {
+		const char *where = "";
+
 		l->stack_max = c->options.mode == MODE_TRACE && c->options.stack ? stack_class(c->options.stack) : 0;
 		measure(c, l);
 		c->buffer = ring_is_wanted(c) && (c->options.buffer == BUFFER_RING || ring_is_there()) ? BUFFER_RING
 												       : BUFFER_PERF;
 		choose_features(c, l);
+		if (l->where)
+			where = l->where_goid && l->where_table ? " -DWHERE -DWHERE_GOID -DWHERE_TABLE"
+				: l->where_goid                 ? " -DWHERE -DWHERE_GOID"
+				: l->where_table                ? " -DWHERE -DWHERE_TABLE"
+								: " -DWHERE";
 		if (c->options.mode != MODE_TRACE) {
 			static const char *const with[] = { [MODE_COUNT] = "-DWITH_COUNT",
 							    [MODE_HIST] = "-DWITH_HIST",
 							    [MODE_STACK] = "-DWITH_STACK" };
 
-			snprintf(l->cflags, sizeof(l->cflags), "%s%s", with[c->options.mode],
-				 l->perform_ret ? " -DPERFORM_RET" : "");
+			snprintf(l->cflags, sizeof(l->cflags), "%s%s%s", with[c->options.mode],
+				 l->perform_ret ? " -DPERFORM_RET" : "", where);
 			return l->cflags;
 		}
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s",
+		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s%s",
 			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
 			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
@@ -259,7 +273,7 @@ const char *collector_cflags(struct collector *c)
 			 l->programs[PROGRAM_FEW].n_sites ? "" : " -DWITHOUT_FEW",
 			 l->programs[PROGRAM_MANY].n_sites ? "" : " -DWITHOUT_MANY",
 			 l->programs[PROGRAM_DEEP].n_sites ? "" : " -DWITHOUT_DEEP",
-			 l->programs[PROGRAM_UNWOUND].n_sites ? "" : " -DWITHOUT_UNWOUND");
+			 l->programs[PROGRAM_UNWOUND].n_sites ? "" : " -DWITHOUT_UNWOUND", where);
 		if (l->stack_max)
 			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
 				 " -DSTACK_MAX=%u", l->stack_max);
@@ -332,7 +346,10 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
 	if (!err && l->guard_sleepable)
 		err = make_map(&m->nothing_sleep, BPF_MAP_TYPE_PROG_ARRAY, "nothing_sleep", 4, 4, 1);
-	if (!err && c->options.mode == MODE_HIST)
+	if (!err && l->where_table)
+		err = make_map(&m->waiting, BPF_MAP_TYPE_LRU_HASH, "waiting", sizeof(struct open_key),
+			       sizeof(struct waiting_call), WAITING_MAX);
+	if (!err && c->options.mode == MODE_HIST && !l->where)
 		err = make_map(&m->open_calls, BPF_MAP_TYPE_LRU_HASH, "open_calls", sizeof(struct open_key), 8,
 			       OPEN_CALLS_MAX);
 	if (!err && c->options.mode == MODE_HIST)
@@ -374,7 +391,7 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep },
 		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
 		  { "callers", c->maps.callers }, { "durations", c->maps.durations },
-		  { "writes", c->maps.writes } };
+		  { "writes", c->maps.writes },   { "waiting", c->maps.waiting } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -387,6 +404,31 @@ struct err *map_put(int fd, const char *map, uint32_t key, const void *value)
 	if (bpf_update_elem(fd, &key, (void *)value, BPF_ANY))
 		return err_create(ERR_KERNEL, "map '%s', entry %u: %s", map, key, strerror(errno));
 	return NULL;
+}
+
+static bool is_probed_at_return(const struct plan *plan, const struct plan_func *f)
+{
+	return f->n_sites > 1 && plan->sites[f->first_site + 1].kind == SITE_RETURN;
+}
+
+/* Sums have no use for goroutine ids but in a condition. */
+static void set_filter(const struct collector *c, const struct site_ref *ref, struct site *site)
+{
+	const struct plan *plan = ref->plan->plan;
+	const struct plan_filter *filter;
+
+	if (!ref->site->filter)
+		return;
+	filter = &plan->filters[ref->site->filter - 1];
+	site->filter = ref->site->filter;
+	if (is_probed_at_return(plan, c->functions[ref->fid]))
+		site->flags |= SITE_WAITS;
+	if (filter->late)
+		site->flags |= SITE_DECIDES_LATE;
+	if (filter->passes)
+		site->flags |= SITE_PASSES;
+	if (c->options.mode != MODE_TRACE && !filter->goid)
+		site->goid_off = 0;
 }
 
 static struct err *fill_sites(struct collector *c, struct loader *l, struct flat *flat)
@@ -416,6 +458,7 @@ static struct err *fill_sites(struct collector *c, struct loader *l, struct flat
 
 		if (keeps_goids(c, plan))
 			site.flags |= SITE_KEEP_GOID;
+		set_filter(c, &c->site_refs[i], &site);
 
 		if (s->deep) {
 			site.steps = flat->next;
@@ -587,7 +630,8 @@ int program_load(struct collector *c, enum program_variant variant, uint32_t att
 	attr.insns = (uintptr_t)p->insns;
 	attr.license = (uintptr_t) "Dual BSD/GPL";
 	attr.expected_attach_type = attach_type;
-	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY || variant == PROGRAM_DEEP))
+	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY || variant == PROGRAM_DEEP ||
+				     (variant == PROGRAM_REGS && c->loader->where)))
 		attr.prog_flags = BPF_F_SLEEPABLE;
 	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
 	if (log) {
@@ -766,7 +810,7 @@ void collector_loader_destroy(struct collector *c)
 		       &c->maps.pids,   &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
 		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
 		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
-		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes };
+		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting };
 
 	collector_detach(c);
 	c->fault_why = NULL;

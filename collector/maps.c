@@ -41,6 +41,7 @@ void maps_read_counters(struct collector *c, uint32_t fid, struct fn_counters *s
 	for (uint32_t cpu = 0; cpu < c->ncpu; cpu++)
 		for (size_t i = 0; i < sizeof(*v) / sizeof(__u64); i++)
 			((__u64 *)sum)[i] += ((__u64 *)&v[cpu])[i];
+	waiting_count(c, fid, sum);
 }
 
 static const char *file_name(uint16_t file)
@@ -58,6 +59,8 @@ static const char *file_name(uint16_t file)
 		return "deep.h";
 	case BPF_FILE_REWRITE:
 		return "rewrite.h";
+	case BPF_FILE_WHERE:
+		return "where.h";
 	}
 	return "other";
 }

@@ -8,7 +8,7 @@
 
 #include "../offsets/error.h"
 
-#define OPEN_CALLS_MAX (1u << 20) /* 56 MiB of them; more than a recursion that fills a 1 GB stack with 1 KB frames */
+#define OPEN_CALLS_MAX (1u << 20) /* 64 MiB of them; more than a recursion that fills a 1 GB stack with 1 KB frames */
 #define GOROUTINES_MAX                                                                                                 \
 	(1u << 17) /* with open calls, looked at when their table is rebuilt: it stays below 2^18 entries, 10 MiB */
 
@@ -21,6 +21,7 @@ struct open_call {
 	uint32_t below; /* the call that it was made from, of those traced; for pairing.c */
 	uint16_t flags; /* of its record */
 	bool goid_known;
+	struct held *held; /* held.h: its record, which is not written yet; NULL: it is */
 };
 
 /* Told of each call that ended without a return that we saw. how: "unknown", "panic", "goexit", "exit", "detached". */

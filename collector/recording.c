@@ -72,6 +72,7 @@ void recording_begin(struct collector *c, struct jout *out)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	head.wall_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec;
 	snprintf(head.tracer_version, sizeof(head.tracer_version), "%s", o->tracer_version ? o->tracer_version : "");
+	snprintf(head.where, sizeof(head.where), "%s", o->where ? o->where : "");
 	snprintf(head.mask, sizeof(head.mask), "%s", o->mask ? o->mask : "");
 	jout_append(out, RECORDING_MAGIC, 8);
 	recording_block(out, RECORDING_HEAD, &head, sizeof(head));
@@ -122,14 +123,16 @@ void recording_end(struct collector *c, struct jout *out, uint64_t now)
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
-#define FAULTS_MAX STEPS_MAX /* of one record: it has no more chunks */
+#define FAULTS_MAX                                                                                                     \
+	(64 *                                                                                                          \
+	 STEPS_MAX) /* a record has no more than STEPS_MAX chunks; those of calls that are held are asked for later */
 
 struct replay {
 	const uint8_t *p;
 	size_t left;
 	uint64_t records;
 	struct recording_head head;
-	uint32_t n_faults;
+	uint64_t n_faults; /* so far; the last of them are kept */
 	struct recording_fault faults[FAULTS_MAX];
 	bool ended;
 };
@@ -166,9 +169,10 @@ static const char *replayed_fault_why(void *arg, uint32_t pid, uint64_t addr)
 	const struct replay *r = arg;
 
 	(void)pid;
-	for (uint32_t i = 0; i < r->n_faults; i++)
-		if (r->faults[i].addr == addr)
-			return r->faults[i].why;
+	/* the newest of an address: those of a call that is held came before others */
+	for (uint64_t i = r->n_faults; i && r->n_faults - i < FAULTS_MAX; i--)
+		if (r->faults[(i - 1) % FAULTS_MAX].addr == addr)
+			return r->faults[(i - 1) % FAULTS_MAX].why;
 	return "bad address";
 }
 
@@ -251,13 +255,11 @@ static struct err *replay_blocks(struct replay *r, struct collector *c, struct r
 				return damaged(r, "a block is too short");
 			r->records += kind == BLOCK_RECORD;
 			writer_block(c->writer, kind, data, size);
-			r->n_faults = kind == BLOCK_RECORD ? 0 : r->n_faults;
 		} else if (kind == RECORDING_FAULT && size >= sizeof(struct recording_fault)) {
-			struct recording_fault *f = &r->faults[r->n_faults % FAULTS_MAX];
+			struct recording_fault *f = &r->faults[r->n_faults++ % FAULTS_MAX];
 
 			memcpy(f, data, sizeof(*f));
 			f->why[sizeof(f->why) - 1] = 0;
-			r->n_faults += r->n_faults < FAULTS_MAX - 1;
 		} else if (kind == RECORDING_FRAMES && c->frames) {
 			err = frames_take(c->frames, data, size);
 			if (err) {
@@ -326,6 +328,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	memcpy(&r->head, data, sizeof(r->head));
 	r->head.tracer_version[sizeof(r->head.tracer_version) - 1] = 0;
 	r->head.mask[sizeof(r->head.mask) - 1] = 0;
+	r->head.where[sizeof(r->head.where) - 1] = 0;
 	if (r->head.n_plans > PLANS_MAX || r->head.stack > STACK_FRAMES)
 		return damaged(r, "its head");
 	o->string_size = r->head.string_size;
@@ -339,6 +342,7 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	o->sample_each = r->head.sample_each;
 	o->stack = r->head.stack;
 	o->tracer_version = r->head.tracer_version;
+	o->where = *r->head.where ? r->head.where : NULL;
 	o->mask = *r->head.mask ? r->head.mask : NULL;
 	o->mode = MODE_TRACE;
 	return NULL;
@@ -373,7 +377,7 @@ struct err *collector_replay(int fd, const struct collector_options *options, st
 	if (!err)
 		err = replay_all(r, c);
 	if (c)
-		c->options.tracer_version = c->options.mask = ""; /* they were in r */
+		c->options.tracer_version = c->options.mask = c->options.where = ""; /* they were in r */
 	munmap(bytes, (size_t)st.st_size);
 	free(r);
 	*ret = c;

@@ -11,7 +11,7 @@
 #include "queue.h"
 #include "../offsets/json_out.h"
 
-#define RECORDING_MAGIC "GSCOPE2\n" /* the number grows with every change that an older reader cannot pass over */
+#define RECORDING_MAGIC "GSCOPE3\n" /* the number grows with every change that an older reader cannot pass over */
 
 enum recording_kind {
 	RECORDING_HEAD = 0x100,
@@ -29,6 +29,7 @@ struct recording_head {
 	uint64_t max_calls, max_rate;
 	uint32_t sample_each, stack;
 	char tracer_version[32];
+	char where[EXPR_TEXT_MAX];     /* the condition */
 	char mask[MASK_REGEX_MAX + 8]; /* what is not to be shown of it (mask.h); it is in the file all the same */
 };
 

@@ -25,7 +25,8 @@ void count_sent(struct collector *c, uint64_t *sent_ret, uint64_t *lost_ret)
 		if (c->options.mode != MODE_TRACE)
 			continue;
 		sent += n.entry_hits - n.duplicates - n.filtered - n.sampled - n.limited - n.calls_lost;
-		sent += n.return_hits - n.filtered_returns - n.limited_returns - n.returns_lost;
+		sent += n.return_hits - n.filtered_returns - n.sampled_returns - n.limited_returns - n.returns_lost;
+		sent += n.untold - n.unpaired;
 	}
 	if (c->options.mode == MODE_TRACE) {
 		struct fn_counters unwinds;
@@ -56,6 +57,8 @@ static void add_counts(struct collector_function_summary *to, const struct colle
 	to->returns_lost += s->returns_lost;
 	to->unwound += s->unwound;
 	to->read_failures += s->read_failures;
+	to->undecidable += s->undecidable;
+	to->unfinished += s->unfinished;
 	to->counted += s->counted;
 	to->counted_returns += s->counted_returns;
 	to->changed += s->changed;
@@ -95,6 +98,8 @@ static void sum_function(struct collector *c, uint32_t fid, struct collector_fun
 		.returns_lost = n.returns_lost + w->returns_lost,
 		.unwound = w->unwound,
 		.read_failures = n.read_failures,
+		.undecidable = n.undecidable,
+		.unfinished = n.unfinished,
 		.counted = n.counted,
 		.counted_returns = n.counted_returns,
 		.changed = n.changed,
@@ -113,6 +118,11 @@ struct err *summary_make(struct collector *c, uint64_t now)
 
 	if (!functions)
 		return &err_nomem;
+	err = waiting_settle(c);
+	if (err) {
+		free(functions);
+		return err;
+	}
 	memset(s, 0, sizeof(*s));
 	s->functions = functions;
 	s->duration_s = (double)(now - c->started_ns) / 1e9;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "writer.h"
+#include "held.h"
 #include "recording.h"
 
 #include <errno.h>
@@ -32,7 +33,9 @@ struct writer {
 	struct pairing *pairing;
 	struct fn_written *written; /* n_fids */
 	bool *ends_told;            /* n_fids: calls are kept open */
-	uint64_t calls;             /* calls written so far: the number of the last one */
+	uint64_t calls;             /* calls written so far */
+	uint64_t numbered;          /* the number of the last call: those that are not wanted after all have one too */
+	struct held_budget held;
 	bool stop;
 	bool closed, failed; /* nothing can be written any more */
 	struct seen seen[SEEN_MAX];
@@ -170,6 +173,10 @@ static void on_unwound(void *arg, const struct open_call *call, const char *how,
 		.goid_why = "as at the call",
 	};
 
+	if (call->held) {
+		held_drop(&w->held, call->held); /* it has no results and no duration, so it is not wanted */
+		return;
+	}
 	if (is_dead(w))
 		return;
 	w->written[call->fid].unwound++;
@@ -187,6 +194,13 @@ static const char *goid_why(const struct record *r, const struct site_ref *ref)
 	return r->g ? "g could not be read" : "g was not found";
 }
 
+static bool is_late(const struct site_ref *ref)
+{
+	const struct plan *plan = ref->plan->plan;
+
+	return ref->site->filter && plan->filters[ref->site->filter - 1].late;
+}
+
 static void handle_call(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g,
 			const struct open_call *at)
 {
@@ -198,14 +212,82 @@ static void handle_call(struct writer *w, const struct site_ref *ref, struct eve
 		n->calls_lost += w->failed;
 		return;
 	}
-	e->call = call.call = w->calls + 1;
+	e->call = call.call = w->numbered + 1;
 	if (w->ends_told[e->fid] && !pairing_enter(w->pairing, g, &call, w->c->functions[e->fid]->can_duplicate)) {
 		n->duplicates++;
 		return;
 	}
+	w->numbered++;
 	w->calls++;
 	n->calls_written++;
 	w->ops->call(&w->format, e, ref, &w->view);
+}
+
+/* A call that is written if its return says so. The kernel accounts for it until then. */
+static void hold_call(struct writer *w, const struct record *r, size_t size, uint64_t g, const struct open_call *at)
+{
+	struct open_call call = *at;
+
+	if (is_dead(w))
+		return;
+	call.held = held_keep(&w->held, r, size);
+	if (!call.held)
+		return; /* lost, where it is wanted: see not_there() */
+	call.call = ++w->numbered;
+	pairing_enter(w->pairing, g, &call, false);
+}
+
+/* A return whose call is not there. */
+static void not_there(struct writer *w, const struct site_ref *ref, uint32_t fid)
+{
+	struct fn_written *n = &w->written[fid];
+	uint64_t max = w->c->options.max_calls;
+
+	if (is_late(ref)) {
+		/* It was sent, and there was no room to hold it. */
+		n->calls_lost++;
+		n->returns_lost++;
+	} else if ((max && w->calls >= max) || w->c->options.max_rate) {
+		/* Once the calls asked for are there, this is the return of one that came after them. Where calls are left out it is the
+		 * return of one of those, or, seldom, of one that began before the trace. */
+		n->limited_returns++;
+	} else if (w->c->options.sample_each) {
+		n->sampled_returns++;
+	} else {
+		n->unpaired++;
+	}
+}
+
+static void event_of(const struct record *r, const struct site_ref *ref, struct event *e)
+{
+	*e = (struct event){
+		.ts = r->ts,
+		.pid = r->pid,
+		.tid = r->tid,
+		.fid = ref->fid,
+		.flags = r->flags,
+		.goid = r->goid,
+		.goid_known = r->goid && !(r->flags & (REC_NO_G | REC_NO_CURG)),
+		.goid_why = "",
+	};
+	if (!e->goid_known)
+		e->goid_why = goid_why(r, ref);
+}
+
+/* The call that was held, before the return that has asked for it. */
+static void write_held(struct writer *w, const struct open_call *call)
+{
+	const struct record *r = (const void *)call->held->record;
+	const struct site_ref *ref = &w->c->site_refs[r->site];
+	struct record_view view = { 0 };
+	struct event e;
+
+	event_of(r, ref, &e);
+	e.call = call->call;
+	record_view_init(&view, r, call->held->size);
+	w->calls++;
+	w->written[call->fid].calls_written++;
+	w->ops->call(&w->format, &e, ref, &view);
 }
 
 static void handle_return(struct writer *w, const struct site_ref *ref, struct event *e, uint64_t g,
@@ -213,23 +295,23 @@ static void handle_return(struct writer *w, const struct site_ref *ref, struct e
 {
 	struct fn_written *n = &w->written[e->fid];
 	struct open_call call;
-	uint64_t max = w->c->options.max_calls;
 
 	if (is_dead(w)) {
 		n->limited_returns += w->closed;
 		n->returns_lost += w->failed;
+		if (is_late(ref)) {
+			n->limited += w->closed;
+			n->calls_lost += w->failed;
+		}
 		return;
 	}
 	if (!pairing_leave(w->pairing, g, at, &call)) {
-		/* Once the calls asked for are there, this is the return of one that came after them. Where calls are left out it is the
-		 * return of one of those, or, seldom, of one that began before the trace. */
-		if ((max && w->calls >= max) || w->c->options.max_rate)
-			n->limited_returns++;
-		else if (w->c->options.sample_each)
-			n->sampled_returns++;
-		else
-			n->unpaired++;
+		not_there(w, ref, e->fid);
 		return;
+	}
+	if (call.held) {
+		write_held(w, &call);
+		held_drop(&w->held, call.held);
 	}
 	e->call = call.call;
 	n->returns_written++;
@@ -253,7 +335,22 @@ static void handle_unwind(struct writer *w, const struct record *r, enum site_ki
 		at.depth = r->stack_hi - r->sp;
 	}
 	pairing_unwind(w->pairing, r->g ? r->g : THREAD_G(r->tid), &at, kind == SITE_GOEXIT ? "goexit" : "panic");
-	atomic_store_explicit(&w->c->open_calls, pairing_open(w->pairing), memory_order_relaxed);
+	atomic_store_explicit(&w->c->open_calls, pairing_open(w->pairing) - w->held.n, memory_order_relaxed);
+}
+
+/* A return that says that its call is not wanted. */
+static void forget_call(struct writer *w, uint64_t g, const struct open_call *at)
+{
+	struct open_call call;
+
+	if (pairing_leave(w->pairing, g, at, &call))
+		held_drop(&w->held, call.held);
+}
+
+static void count_handled(struct collector *c)
+{
+	atomic_store_explicit(&c->handled_calls, atomic_load_explicit(&c->handled_calls, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
 /* Calls and returns are changed each for themselves: they are not paired. */
@@ -292,18 +389,7 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 	}
 	ref = &c->site_refs[r->site];
 	see_process(w, r->pid, ref->plan->binary_id, r->ip - ref->site->addr, r->ts);
-	e = (struct event){
-		.ts = r->ts,
-		.pid = r->pid,
-		.tid = r->tid,
-		.fid = ref->fid,
-		.flags = r->flags,
-		.goid = r->goid,
-		.goid_known = r->goid && !(r->flags & (REC_NO_G | REC_NO_CURG)),
-		.goid_why = "",
-	};
-	if (!e.goid_known)
-		e.goid_why = goid_why(r, ref);
+	event_of(r, ref, &e);
 	at = (struct open_call){
 		.ts = r->ts,
 		.depth = r->stack_hi - (r->sp + ref->site->frame),
@@ -320,15 +406,21 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 		return;
 	}
 	g = r->g ? r->g : THREAD_G(r->tid);
-	if (ref->site->kind == SITE_ENTRY) {
-		handle_call(w, ref, &e, g, &at);
-		atomic_store_explicit(&c->handled_calls,
-				      atomic_load_explicit(&c->handled_calls, memory_order_relaxed) + 1,
-				      memory_order_relaxed);
+	if (ref->site->kind != SITE_ENTRY) {
+		if (r->flags & REC_UNWANTED) {
+			forget_call(w, g, &at);
+		} else {
+			handle_return(w, ref, &e, g, &at);
+			if (is_late(ref))
+				count_handled(c);
+		}
+	} else if (is_late(ref)) {
+		hold_call(w, r, size, g, &at);
 	} else {
-		handle_return(w, ref, &e, g, &at);
+		handle_call(w, ref, &e, g, &at);
+		count_handled(c);
 	}
-	atomic_store_explicit(&c->open_calls, pairing_open(w->pairing), memory_order_relaxed);
+	atomic_store_explicit(&c->open_calls, pairing_open(w->pairing) - w->held.n, memory_order_relaxed);
 }
 
 void writer_block(struct writer *w, enum block_kind kind, const void *data, size_t size)
@@ -469,6 +561,9 @@ void writer_destroy(struct writer *w)
 		return;
 	format_deinit(&w->format);
 	jout_deinit(&w->out);
+	w->closed = true; /* nothing is written any more; records that are held are given back */
+	if (w->pairing)
+		pairing_close_all(w->pairing, "detached", 0);
 	pairing_destroy(w->pairing);
 	free(w->written);
 	free(w->ends_told);
