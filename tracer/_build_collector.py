@@ -38,7 +38,7 @@ struct collector_options {
     uint32_t string_size, depth, elements, stack;
     const struct rewrite *rewrite;
     const char *tracer_version;
-    const char *mask;
+    const char *mask, *where;
     ...;
 };
 
@@ -75,7 +75,7 @@ struct collector_function_summary {
     uint32_t fid;
     uint64_t entry_hits, duplicates, calls_written, filtered, sampled, limited, calls_lost;
     uint64_t return_hits, returns_written, unpaired, filtered_returns, sampled_returns, limited_returns, returns_lost;
-    uint64_t unwound, read_failures, counted, counted_returns, changed, unchanged;
+    uint64_t unwound, read_failures, undecidable, unfinished, counted, counted_returns, changed, unchanged;
     ...;
 };
 struct telemetry_count { const char *file; uint32_t line; int32_t error; uint64_t count; ...; };

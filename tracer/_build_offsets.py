@@ -109,10 +109,11 @@ struct plan_binary {
     struct file_id debug_id;
     ...;
 };
+struct plan_filter { uint32_t enter, leave; uint8_t late, passes, goid; ...; };
 struct plan {
     struct type_table types;
     struct plan_binary binary;
-    size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_ways;
+    size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_ways, n_filters;
     struct plan_func *funcs;
     struct plan_site *sites;
     struct plan_value *values;
@@ -121,6 +122,7 @@ struct plan {
     struct plan_var *vars;
     uint32_t *warnings;
     struct plan_way *ways;
+    struct plan_filter *filters;
     ...;
 };
 struct plan_options {
@@ -128,6 +130,7 @@ struct plan_options {
     uint32_t string_size, depth, elements;
     const char *const *expressions;
     size_t n_expressions;
+    const char *where;
     ...;
 };
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,

@@ -67,6 +67,7 @@ class ReadOptions:
     depth: int = 2
     elements: int = 64
     expressions: tuple[str, ...] = ()  # instead of whole arguments: "EXPR, EXPR …", see offsets/expression.h
+    where: str | None = None  # which calls are wanted, see offsets/plan_where.h
 
 
 class Program:
@@ -225,11 +226,13 @@ class Program:
         leave, keep_leave = _string_array(ffi, excludes)
         how = ffi.new("struct plan_options *")
         for field in dataclasses.fields(options):
-            if field.name != "expressions":
+            if field.name not in ("expressions", "where"):
                 setattr(how, field.name, getattr(options, field.name))
         texts, keep_texts = _string_array(ffi, options.expressions)
         how.expressions = texts
         how.n_expressions = len(options.expressions)
+        condition = ffi.NULL if options.where is None else ffi.new("char[]", os.fsencode(options.where))
+        how.where = condition
         out = ffi.new("struct plan **")
         try:
             take(
@@ -244,7 +247,7 @@ class Program:
                 e.hint = "gopherscope --help"
             raise
         finally:
-            del keep_want, keep_leave, texts, keep_texts
+            del keep_want, keep_leave, texts, keep_texts, condition
         return Plan(out[0])
 
 
@@ -397,6 +400,17 @@ class Plan:
     def functions(self) -> Iterator[PlannedFunction]:
         for i in range(self.pointer.n_funcs):
             yield self._function(self.pointer.funcs[i])
+
+    def filters(self) -> list[tuple[str, str]]:
+        """Bodies of C functions that a condition became, asked at the entry and at a return ("" where it need not be).
+
+        A site names one by its place here, from 1 on.
+        """
+        p = self.pointer
+        return [
+            (self._string(p.filters[i].enter), self._string(p.filters[i].leave) if p.filters[i].late else "")
+            for i in range(p.n_filters)
+        ]
 
     # ---- reading the flat arrays ----------------------------------------------------------------------------
 

@@ -36,8 +36,30 @@ def source_folder() -> Path:
     raise TracerError("the BPF sources (bpf_c/) are missing", hint="install the package again")
 
 
-def assemble(name: str, folder: Path | None = None) -> str:
-    """Text of one program with its local includes in place, each once."""
+FILTERS = "filters.h"  # the file of bpf_c/ that a condition takes the place of
+
+
+def filters_text(filters: Sequence[tuple[str, str]], where: str) -> str:
+    """filters.h for the conditions of a plan (Plan.filters): where_enter() and where_leave() of bpf_c/where.h."""
+    head = "static __always_inline u64 {}({}struct pt_regs *ctx, struct where *w)\n{{\n{}}}\n"
+    lines = [f"/* --where {_in_comment(where)} */\n"]
+    for name, bodies in (("enter", [f[0] for f in filters]), ("leave", [f[1] for f in filters])):
+        chosen = ""
+        for number, body in enumerate(bodies, 1):
+            if body:
+                lines.append(head.format(f"where_{name}_{number}", "", body))
+                chosen += f"if (filter == {number}) return where_{name}_{number}(ctx, w);\n"
+        lines.append(head.format(f"where_{name}", "u64 filter, ", chosen + "return WHERE_YES;\n"))
+    return "".join(lines)
+
+
+def _in_comment(text: str) -> str:
+    """Printable, and without what would end a comment or a line."""
+    return "".join(c if c.isascii() and c.isprintable() and c != "\\" else "?" for c in text).replace("*/", "* /")
+
+
+def assemble(name: str, folder: Path | None = None, filters: str | None = None) -> str:
+    """Text of one program with its local includes in place, each once. filters: text that stands in for FILTERS."""
     folder = folder or source_folder()
     seen: set[str] = set()
 
@@ -46,7 +68,9 @@ def assemble(name: str, folder: Path | None = None) -> str:
             raise TracerError(f"bpf_c/{name}: more than {MAX_INCLUDES} includes")
         seen.add(file)
         lines = [f'#line 1 "{file}"']
-        for number, line in enumerate((folder / file).read_text(encoding="utf-8").splitlines(), 1):
+        made = filters if file == FILTERS else None
+        text = (folder / file).read_text(encoding="utf-8") if made is None else made
+        for number, line in enumerate(text.splitlines(), 1):
             match = _LOCAL_INCLUDE.match(line)
             if not match:
                 lines.append(line)

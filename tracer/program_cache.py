@@ -26,9 +26,9 @@ class CachedCompiler:
             self._started = True
             self._compiler.start()
 
-    def program(self, name: str, cflags: Sequence[str]) -> bytes:
-        """The blob for collector_load."""
-        source = assemble(name)
+    def program(self, name: str, cflags: Sequence[str], filters: str | None = None) -> bytes:
+        """The blob for collector_load. filters: program.filters_text() where there is a condition."""
+        source = assemble(name, filters=filters)
         key = cache.key(source, list(cflags), *_surroundings())
         kept = cache.find("program", key)
         if kept is not None:

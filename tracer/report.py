@@ -31,6 +31,8 @@ class Messages:
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.condition = False
+        """There is one (--where): what it left out is said."""
 
     def _write(self, line: str) -> None:
         try:
@@ -130,8 +132,20 @@ class Messages:
             )
         return None
 
+    def _condition(self, total: FunctionSummary) -> None:
+        """What --where could not decide."""
+        if total["undecidable"]:
+            self._write(f"{plural(total['undecidable'], 'call')} left out because what --where asks could not be read")
+        if total["unfinished"]:
+            self._write(
+                f"{plural(total['unfinished'], 'call')} left out that had not returned, for which --where waits"
+            )
+
     def _counts(self, s: Summary) -> None:
-        self._write(f"{_counted(s.total)}; {s.lost} lost, {s.duration_s:.1f} s")
+        filtered = f"{s.total['filtered']} filtered, " if self.condition else ""
+        self._write(f"{_counted(s.total)}; {filtered}{s.lost} lost, {s.duration_s:.1f} s")
+        if self.condition:
+            self._condition(s.total)
         busy = sorted((f for f in s.functions if f["entry_hits"]), key=lambda f: -f["entry_hits"])
         if len(s.functions) > 1:
             shown = busy if self.verbose else busy[:FUNCTIONS_MAX]

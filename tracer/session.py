@@ -79,6 +79,7 @@ class TraceOptions:
     raw_words: bool = False
     expressions: tuple[str, ...] = ()  # "EXPR, EXPR …": read only this of the arguments
     stack: int = 0  # frames of the stack with each call and return
+    where: str | None = None  # a condition: only calls of which it is true (docs/design.md, "Conditions")
     mask: str | None = None  # regular expression: names whose values are not shown
     format: str = "text"
     output: str | None = None
@@ -106,6 +107,7 @@ class TraceOptions:
             elements=self.elements,
             raw_words=self.raw_words,
             expressions=self.expressions,
+            where=self.where,
         )
 
 
@@ -274,6 +276,8 @@ class Collector:
             how.rewrite = ffi.cast("struct rewrite *", rewriting.address)
         self._mask = ffi.new("char[]", os.fsencode(options.mask)) if options.mask is not None else ffi.NULL
         how.mask = self._mask
+        self._where = ffi.new("char[]", os.fsencode(options.where)) if options.where is not None else ffi.NULL
+        how.where = self._where
         out = ffi.new("struct collector **")
         self._check(lib.collector_create(how, out))
         self._collector = out[0]
@@ -440,6 +444,7 @@ def run_trace(options: TraceOptions, signals: Signals, sums: Sums, out_fd: int |
     if out_fd is not None:
         options = dataclasses.replace(options, out_fd=out_fd)
     messages = Messages(quiet=options.quiet, verbose=options.verbose)
+    messages.condition = options.where is not None
     with ExitStack() as stack:
         command = Command.find(list(options.command)) if options.command else None
         binary = stack.enter_context(
@@ -500,12 +505,12 @@ class _Trace:
         stack.callback(collector.close)
         collector.add_plan(plan, self.binary.fd)
         if o.show_program:
-            return self._show_program(collector)
+            return self._show_program(collector, plan)
         self._check_privilege(collector)
         if rewriting is not None:
             rewriting.check(o.pids)
             rewriting.confirm(o.pids, o.command if only_command else (), self.messages)
-        blob = beside(lambda: compiler.program(PROGRAM_FILES[o.mode], collector.cflags()))
+        blob = beside(lambda: compiler.program(PROGRAM_FILES[o.mode], collector.cflags(), self._filters(plan)))
         self.watch.lap("compile")
         beside(lambda: collector.load(blob))
         self.watch.lap("load")
@@ -562,11 +567,19 @@ class _Trace:
             )
             raise TracerError(message, hint=hint, code=e.code) from None
 
-    def _show_program(self, collector: Collector) -> int:
+    def _filters(self, plan: Plan) -> str | None:
+        """What the condition became, for the program."""
+        from tracer.program import filters_text
+
+        return None if self.options.where is None else filters_text(plan.filters(), self.options.where)
+
+    def _show_program(self, collector: Collector, plan: Plan) -> int:
         from tracer.program import assemble
 
         flags = " ".join(collector.cflags())
-        sys.stdout.write(f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILES[self.options.mode])}")
+        sys.stdout.write(
+            f"/* compiled with: {flags} */\n{assemble(PROGRAM_FILES[self.options.mode], filters=self._filters(plan))}"
+        )
         return EXIT_OK
 
     def _announce(self, plan: Plan, collector: Collector, rewriting: Rewriting | None) -> None:

@@ -25,6 +25,8 @@ COUNTERS = (
     "returns_lost",
     "unwound",
     "read_failures",
+    "undecidable",
+    "unfinished",
     "counted",
     "counted_returns",
     "changed",

@@ -182,6 +182,20 @@ def add_thinning(parser: Container) -> None:
     )
 
 
+def add_where(parser: Container) -> None:
+    parser.add_argument(
+        "--where",
+        metavar="EXPR",
+        help="only calls of which this is true: 'n > 10 && name == \"bob\" && !ok'. On arguments, results, fields, "
+        "len(), nil, and pid, goid, duration (10ms); what it asks of arguments is decided in the kernel",
+    )
+
+
+def check_where(args: argparse.Namespace) -> None:
+    if args.where is not None and "\0" in args.where:
+        raise UsageError("a condition holds no NUL byte")
+
+
 def add_values(parser: Container, returns: bool = True) -> None:
     """returns: they can be left out."""
     parser.add_argument(

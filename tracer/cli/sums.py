@@ -22,6 +22,7 @@ def prepare_parser(parser: Parser, verb: str, formats: tuple[str, ...]) -> None:
     options.add_functions(what)
     options.add_targets(what)
     options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
+    options.add_where(parser.add_argument_group("fewer calls"))
     out = parser.add_argument_group("output")
     out.add_argument("-f", "--format", choices=formats, default="text", help="text, or one JSON object a line")
     out.add_argument("-o", "--output", metavar="FILE", help="write there instead of standard output")
@@ -39,6 +40,7 @@ def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums
     from tracer.session import TraceOptions, trace
 
     options.check_targets(args)
+    options.check_where(args)
     with ExitStack() as stack:
         fd = stack.enter_context(output.opened(args.output))
         out = stack.enter_context(os.fdopen(os.dup(fd), "w", encoding="utf-8", errors="backslashreplace"))
@@ -56,6 +58,7 @@ def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums
                 args=False,
                 results=False,
                 returns=returns,
+                where=args.where,
                 attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
                 quiet=args.quiet,
                 verbose=args.verbose,

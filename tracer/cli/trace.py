@@ -16,6 +16,8 @@ sudo gopherscope -p 1234 --func 'main.*' --exclude main.poll
 sudo gopherscope --func main.work -- ./server -v
 # of its arguments only what is named; an expression reaches through pointers as Go does
 sudo gopherscope -b ./server --func net/http.serverHandler.ServeHTTP --args req.Method,req.URL.Path
+# only calls that failed, or took long
+sudo gopherscope -b ./server --func main.handle --where 'err != nil || duration > 100ms'
 # ten calls as JSON lines, for a script
 sudo gopherscope -b ./server --func main.handle -M 10 -f jsonl | jq .args
 # with who called, five frames each
@@ -37,7 +39,9 @@ def prepare_parser(parser: Parser) -> None:
     options.add_functions(what)
     options.add_targets(what)
     options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
-    options.add_thinning(parser.add_argument_group("fewer calls (what is left out costs less, and is counted)"))
+    fewer = parser.add_argument_group("fewer calls (what is left out costs less, and is counted)")
+    options.add_where(fewer)
+    options.add_thinning(fewer)
     options.add_values(parser.add_argument_group("what is read"))
     options.add_stack(parser.add_argument_group("who called"))
     output = parser.add_argument_group("output")
@@ -67,6 +71,7 @@ def run(args: Namespace) -> int:
     if args.no_returns and args.durations:
         raise UsageError("--durations needs the returns that --no-returns leaves out")
     options.check_values(args)
+    options.check_where(args)
     format = options.chosen_format(args)
     how = session.TraceOptions(
         binary=args.binary,
@@ -81,6 +86,7 @@ def run(args: Namespace) -> int:
         sample_each=args.sample,
         args=not args.no_args,
         expressions=tuple(args.expressions),
+        where=args.where,
         mask=args.mask,
         results=not (args.no_results or args.no_returns),
         returns=not args.no_returns and (args.durations or not args.no_results),

@@ -23,6 +23,7 @@ def prepare_parser(parser: Parser) -> None:
     options.add_functions(what)
     options.add_targets(what)
     options.add_end(parser.add_argument_group("when it ends (else Ctrl-C)"))
+    options.add_where(parser.add_argument_group("fewer calls"))
     options.add_values(parser.add_argument_group("what is read"), returns=False)
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--output", metavar="FILE", help="write there instead of standard output")
@@ -36,6 +37,7 @@ def run(args: Namespace) -> int:
 
     options.check_targets(args)
     options.check_values(args)
+    options.check_where(args)
     return traced_as_tree(
         TraceOptions(
             binary=args.binary,
@@ -47,6 +49,7 @@ def run(args: Namespace) -> int:
             max_calls=args.max_events,
             args=not args.no_args,
             expressions=tuple(args.expressions),
+            where=args.where,
             mask=args.mask,
             results=not args.no_results,
             returns=True,
