@@ -582,6 +582,15 @@ static void put_function(struct jout *j, const struct plan *plan, const struct p
 	jout_object_end(j);
 }
 
+/* Then calls are written when they have returned: those that they made stand before them. */
+static bool any_decides_late(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_filters; i++)
+		if (plan->filters[i].late)
+			return true;
+	return false;
+}
+
 static void json_meta(struct format *f, const struct collector_plan *cp)
 {
 	const struct plan *plan = cp->plan;
@@ -605,8 +614,10 @@ static void json_meta(struct format *f, const struct collector_plan *cp)
 	put_member(j, "binary", plan_string(plan, plan->binary.path));
 	put_member(j, "build_id", plan_string(plan, plan->binary.build_id));
 	put_member(j, "go", plan_string(plan, plan->binary.go_version));
-	if (f->c->options.where)
+	if (f->c->options.where) {
 		put_member(j, "where", f->c->options.where);
+		put_member(j, "where_decides", any_decides_late(plan) ? "return" : "entry");
+	}
 	jout_key_lit(j, "clock");
 	jout_object_begin(j);
 	jout_key_lit(j, "monotonic_ns");

@@ -265,6 +265,20 @@ def test_tree(program: Build, tracer: Tracer) -> None:
     assert roots
 
 
+def test_tree_of_what_returns_decide(program: Build, tracer: Tracer) -> None:
+    """Calls come when they have returned, the inner ones first: the tree is that of the calls all the same."""
+    run = tracer("tree", "--func", "main.deep", "--where", "~r0 > 50", "--no-args", "-q", "--", program())
+    assert run.status == 0, run.stderr
+    shown = [line[9:] for line in run.stdout.splitlines() if "main.deep" in line]
+    # deep(i, i % 11) gives i + 2 * (i % 11), and each call within it one less
+    trees = [(i, depth) for i in range(53) for depth in [i % 11] if i + 2 * depth > 50]
+    expected = []
+    for i, depth in trees:
+        results = [i + 2 * depth - k for k in range(depth + 1)]
+        expected += [f"{'  ' * (k + 1)}main.deep() → (~r0={r})" for k, r in enumerate(results) if r > 50]
+    assert shown == expected
+
+
 def test_python_api(program: Build, tracer: Tracer) -> None:
     import tracer as package
 

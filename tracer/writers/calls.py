@@ -97,6 +97,32 @@ class Tracks:
         self._open.clear()
 
 
+def decides_late(meta: Event) -> bool:
+    """Whether a condition made calls wait for their return: they come after those that they made."""
+    return meta.get("where_decides") == "return"
+
+
+def nested_by_time(roots: Iterable[tuple[Track, Call]]) -> list[tuple[Track, Call]]:
+    """Calls put into each other by their times, whatever the order in which they came. All of them have an end."""
+    calls: dict[Track, list[Call]] = {}
+    for track, root in roots:
+        calls.setdefault(track, []).extend(call for call, _ in walk(root))
+    nested: list[tuple[Track, Call]] = []
+    for track, found in calls.items():
+        open_calls: list[Call] = []
+        for call in found:
+            call.children = []
+        for call in sorted(found, key=lambda c: (c.begin, -c.duration)):
+            while open_calls and open_calls[-1].begin + open_calls[-1].duration < call.begin + call.duration:
+                open_calls.pop()
+            if open_calls:
+                open_calls[-1].children.append(call)
+            else:
+                nested.append((track, call))
+            open_calls.append(call)
+    return nested
+
+
 @dataclass
 class Whole:
     """All of a trace, for formats that need it before their first byte."""
@@ -131,6 +157,8 @@ def gather(events: Iterator[Event]) -> Whole:
         elif ended := tracks.take(event):
             whole.roots.append(ended)
     whole.roots += tracks.rest(last)
+    if any(decides_late(meta) for meta in whole.meta):
+        whole.roots = nested_by_time(whole.roots)
     return whole
 
 

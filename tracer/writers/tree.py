@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tracer.errors import printable
 from tracer.recording import Event
-from tracer.writers.calls import Call, Track, Tracks, track_name, walk
+from tracer.writers.calls import Call, Track, Tracks, decides_late, nested_by_time, track_name, walk
 
 INDENT = "  "
 VALUE_MAX = 60  # characters of one value: a tree is read by its shape
@@ -49,14 +49,22 @@ def _show(track: Track, root: Call, out: TextIO) -> None:
 
 
 def write_text(events: Iterator[Event], out: TextIO) -> None:
+    """Where a condition decides at returns, callers come after what they called: trees are shown at the end."""
     tracks, last = Tracks(), 0
+    waiting: list[tuple[Track, Call]] | None = None
     for event in events:
         last = max(last, event.get("ts", 0))
-        if event["type"] == "lost":
+        if event["type"] == "meta" and decides_late(event):
+            waiting = []
+        elif event["type"] == "lost":
             out.write(f"… {event['count']} events lost here: trees may lack calls\n\n")
         elif ended := tracks.take(event):
+            if waiting is not None:
+                waiting.append(ended)
+                continue
             _show(*ended, out)
             out.flush()
-    for track, root in tracks.rest(last):
+    rest = list(tracks.rest(last))
+    for track, root in rest if waiting is None else nested_by_time([*waiting, *rest]):
         _show(track, root, out)
     out.flush()
