@@ -32,7 +32,7 @@ ON_ARGUMENTS = [
     ("serve", "serve nil", "r == nil"),
     ("serve", "serve path", 'r.URL.Path == "/x"'),
     ("serve", "serve not", '!(r.URL.Path == "/x")'),
-    ("serve", "serve or", 'r.URL.Path == "/x" || n == 303 || n == 3 || n == 13 || n == 23 || n > 303'),
+    ("serve", "serve or", 'r.URL.Path == "/x" || n > 280'),
     ("serve", "serve deep", "*r.URL.Deep < 0"),
     ("serve", "serve ratio", "r.Ratio > 1.5"),
     ("serve", "serve ratio below", "r.Ratio <= -0.25"),

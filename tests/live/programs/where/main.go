@@ -87,7 +87,7 @@ func serve(r *request, n int) {
 	is("serve nil", r == nil)
 	is("serve path", r != nil && r.URL != nil && r.URL.Path == "/x")
 	is("serve not", r != nil && r.URL != nil && r.URL.Path != "/x")
-	is("serve or", n%10 == 3 || (r != nil && r.URL != nil && r.URL.Path == "/x"))
+	is("serve or", n > 280 || (r != nil && r.URL != nil && r.URL.Path == "/x"))
 	is("serve deep", r != nil && r.URL != nil && r.URL.Deep != nil && *r.URL.Deep < 0)
 	is("serve ratio", r != nil && r.Ratio > 1.5)
 	is("serve ratio below", r != nil && r.Ratio <= -0.25)
