@@ -61,7 +61,7 @@ ON_RETURNS = [
 ]
 EVERY = ON_ARGUMENTS + ON_RETURNS
 # With ABI0 results are called as in the source too, but for unnamed ones.
-SOME = [EVERY[i] for i in (0, 6, 9, 11, 16, 19, 22, 24, 30, 32, 34, 37, 39)]
+SOME = [EVERY[i] for i in (0, 9, 16, 22, 32, 40)]
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_each_kind_of_attachment(attach: str, buffer: str, program: Build, trace
         check_trace(events, known, key)
 
 
-@pytest.mark.parametrize("version", ["1.15", "1.17", "1.21", "1.27"])
+@pytest.mark.parametrize("version", ["1.15", "1.17", "1.27"])
 @pytest.mark.parametrize(("function", "key", "where"), SOME, ids=[c[2] for c in SOME])
 def test_go_versions(version: str, function: str, key: str, where: str, program: Build, tracer: Tracer) -> None:
     if version == "1.17" and (function, key, where) in ON_RETURNS and "duration" not in where:
