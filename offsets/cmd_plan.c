@@ -407,6 +407,8 @@ static void write_filters(struct jout *out, const struct plan *plan)
 		jout_string(out, plan_string(plan, filter->enter));
 		jout_key(out, "leave");
 		jout_string(out, plan_string(plan, filter->leave));
+		jout_key(out, "by");
+		jout_string(out, plan_string(plan, filter->by));
 		jout_object_end(out);
 	}
 	jout_array_end(out);
@@ -432,6 +434,8 @@ struct err *command_plan(struct program *program, int argc, char **argv, struct 
 			expressions[options.n_expressions++] = argv[++i];
 		else if (!strcmp(argv[i], "--where") && i + 1 < argc)
 			options.where = argv[++i];
+		else if (!strcmp(argv[i], "--by") && i + 1 < argc)
+			options.by = argv[++i];
 		else
 			return err_create(ERR_USAGE, USAGE);
 	}

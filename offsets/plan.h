@@ -123,10 +123,11 @@ struct plan_site {
 /* A condition, compiled for one way in which its values lie (plan_where.h). */
 struct plan_filter {
 	uint32_t enter, leave; /* strings: bodies of C functions, asked at the entry and at a return */
-	uint8_t late;          /* the return decides */
-	uint8_t passes;        /* the entry says yes to every call */
-	uint8_t goid;          /* it asks for the goroutine's id */
-	uint8_t reserved;
+	uint32_t by;     /* string: the body of what tells by which value the call is summed; "" where it is by none */
+	uint8_t late;    /* the return decides */
+	uint8_t passes;  /* the entry says yes to every call */
+	uint8_t goid;    /* it asks for the goroutine's id */
+	uint8_t by_late; /* the return tells the value */
 };
 
 struct plan_func {
@@ -217,6 +218,7 @@ struct plan_options {
 	 * separated by commas (expression.h). A function that they do not fit is refused; one that was named exactly, an error. */
 	const char *const *expressions;
 	size_t n_expressions;
+	const char *by; /* a value by which calls are summed (plan_where.h); NULL: none */
 	const char *
 		where; /* which calls are wanted (plan_where.h); NULL: all. A function that it does not fit: as above */
 };

@@ -310,7 +310,8 @@ static const char *check_filters(const struct plan *p)
 	if (p->n_filters > PLAN_FILTERS_MAX)
 		return "too many conditions";
 	for (size_t i = 0; i < p->n_filters; i++)
-		if (!filter_text_ok(p, p->filters[i].enter) || !filter_text_ok(p, p->filters[i].leave))
+		if (!filter_text_ok(p, p->filters[i].enter) || !filter_text_ok(p, p->filters[i].leave) ||
+		    !filter_text_ok(p, p->filters[i].by))
 			return "a condition";
 	return NULL;
 }

@@ -20,25 +20,35 @@ struct err *plan_condition_create(const struct plan_options *options, struct pla
 	struct err *err;
 
 	*ret = NULL;
-	if (!options->where)
+	if (!options->where && !options->by)
 		return NULL;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return &err_nomem;
-	err = expression_parse(options->where, &c->parsed);
+	err = options->where ? expression_parse(options->where, &c->parsed) : NULL;
+	if (!err && options->by)
+		err = expression_parse(options->by, &c->by);
 	if (err)
-		free(c);
+		plan_condition_destroy(c);
 	else
 		*ret = c;
 	return err;
+}
+
+static void leave(struct plan_condition *c)
+{
+	expression_destroy(c->typed);
+	expression_destroy(c->typed_by);
+	c->typed = c->typed_by = NULL;
 }
 
 void plan_condition_destroy(struct plan_condition *c)
 {
 	if (!c)
 		return;
+	leave(c);
 	expression_destroy(c->parsed);
-	expression_destroy(c->typed);
+	expression_destroy(c->by);
 	err_destroy(c->misfit);
 	free(c);
 }
@@ -51,13 +61,17 @@ static bool is_special(const char *name)
 	return false;
 }
 
-bool plan_condition_needs_types(const struct plan_condition *c)
+static bool names_values(const struct expression *e)
 {
-	for (uint16_t i = 1; i < c->parsed->n; i++)
-		if (c->parsed->nodes[i].op == EXPR_NAME &&
-		    !is_special(expression_string(c->parsed, &c->parsed->nodes[i])))
+	for (uint16_t i = 1; e && i < e->n; i++)
+		if (e->nodes[i].op == EXPR_NAME && !is_special(expression_string(e, &e->nodes[i])))
 			return true;
 	return false;
+}
+
+bool plan_condition_needs_types(const struct plan_condition *c)
+{
+	return names_values(c->parsed) || names_values(c->by);
 }
 
 /* ---- types --------------------------------------------------------------------------------------------------- */
@@ -87,13 +101,13 @@ static struct err *resolve(struct plan_builder *b, struct plan_func *f)
 	size_t n_vars = f->n_params + f->n_results, n = n_vars + WHERE_NAMES;
 	struct expression_name *names _cleanup_free_ = calloc(n, sizeof(*names));
 	struct expression_scope scope = { .types = &b->plan->types, .dwarf = b->dwarf, .names = names, .n_names = n };
-	const struct expression *parsed = b->where->parsed;
+	struct plan_condition *c = b->where;
 	const struct expr_node *root;
 	struct err *err = NULL;
 
 	if (!names)
 		return &err_nomem;
-	if (!f->has_types && plan_condition_needs_types(b->where))
+	if (!f->has_types && plan_condition_needs_types(c))
 		return err_create(ERR_USAGE,
 				  "its parameters and results are not known; hint: a condition on them needs "
 				  "debug information");
@@ -115,15 +129,17 @@ static struct err *resolve(struct plan_builder *b, struct plan_func *f)
 		if (!names[i].name)
 			err = &err_nomem;
 	}
-	if (!err)
-		err = expression_resolve(parsed, &scope, &b->where->typed);
+	if (!err && c->parsed)
+		err = expression_resolve(c->parsed, &scope, &c->typed);
+	if (!err && c->by)
+		err = expression_resolve(c->by, &scope, &c->typed_by);
 	for (size_t i = 0; i < n; i++)
 		free((char *)names[i].name);
-	if (err)
+	if (err || !c->typed)
 		return err;
-	root = &b->where->typed->nodes[b->where->typed->root];
+	root = &c->typed->nodes[c->typed->root];
 	if (root->kind != GO_BOOL || root->lists)
-		return expression_error(parsed->text, 0, "compare it with something", "this is no condition");
+		return expression_error(c->parsed->text, 0, "compare it with something", "this is no condition");
 	return NULL;
 }
 
@@ -146,8 +162,7 @@ static struct err *misfit(struct plan_builder *b, struct plan_func *f, struct er
 	char text[600];
 	struct err *err;
 
-	expression_destroy(c->typed);
-	c->typed = NULL;
+	leave(c);
 	if (why->code == ERR_NOMEM)
 		return why;
 	if (is_named(b, plan_string(b->plan, f->name)))
@@ -170,40 +185,46 @@ struct err *plan_condition_enter(struct plan_builder *b, struct plan_func *f)
 	uint8_t needs[EXPR_NODES_MAX];
 	struct err *err;
 
-	expression_destroy(c->typed);
-	c->typed = NULL;
+	leave(c);
 	c->func = f;
+	c->late = false;
 	err = resolve(b, f);
 	if (err)
 		return misfit(b, f, err);
-	where_needs(c->typed, f, needs);
-	c->late = needs[c->typed->root] & WHERE_NEEDS_RETURN;
+	if (c->typed) {
+		where_needs(c->typed, f, needs);
+		c->late = needs[c->typed->root] & WHERE_NEEDS_RETURN;
+	}
 	return NULL;
 }
 
 /* ---- what is needed ------------------------------------------------------------------------------------------ */
 
-bool plan_condition_needs(const struct plan_builder *b, const struct site_word *word)
+static bool needs_word(const struct plan_builder *b, const struct expression *e, const struct site_word *word)
 {
-	const struct plan_condition *c = b->where;
 	bool inner[EXPR_NODES_MAX] = { false };
 
-	if (!c || !c->typed)
-		return false;
-	for (uint16_t i = 1; i < c->typed->n; i++)
-		if (c->typed->nodes[i].op >= EXPR_FIELD && c->typed->nodes[i].op <= EXPR_CAP)
-			inner[c->typed->nodes[i].a] = true;
-	for (uint16_t i = 1; i < c->typed->n; i++) {
+	for (uint16_t i = 1; i < e->n; i++)
+		if (e->nodes[i].op >= EXPR_FIELD && e->nodes[i].op <= EXPR_CAP)
+			inner[e->nodes[i].a] = true;
+	for (uint16_t i = 1; i < e->n; i++) {
 		struct plan_need need;
 
-		if (inner[i] || c->typed->nodes[i].op < EXPR_NAME || c->typed->nodes[i].op > EXPR_CAP)
+		if (inner[i] || e->nodes[i].op < EXPR_NAME || e->nodes[i].op > EXPR_CAP)
 			continue;
-		need = plan_expression_need(b, c->func, c->typed, i);
+		need = plan_expression_need(b, b->where->func, e, i);
 		if (need.is_param && need.var == word->value && need.offset < (uint64_t)word->offset + word->size &&
 		    word->offset < need.offset + need.size)
 			return true;
 	}
 	return false;
+}
+
+bool plan_condition_needs(const struct plan_builder *b, const struct site_word *word)
+{
+	const struct plan_condition *c = b->where;
+
+	return c && ((c->typed && needs_word(b, c->typed, word)) || (c->typed_by && needs_word(b, c->typed_by, word)));
 }
 
 void plan_condition_drop(const struct plan_builder *b, struct track_word *track, struct site_word *words, size_t *n)
@@ -225,7 +246,8 @@ void plan_condition_drop(const struct plan_builder *b, struct track_word *track,
 static bool is_same(const struct plan_builder *b, const struct plan_filter *x, const struct plan_filter *y)
 {
 	return !strcmp(plan_string(b->plan, x->enter), plan_string(b->plan, y->enter)) &&
-	       !strcmp(plan_string(b->plan, x->leave), plan_string(b->plan, y->leave));
+	       !strcmp(plan_string(b->plan, x->leave), plan_string(b->plan, y->leave)) &&
+	       !strcmp(plan_string(b->plan, x->by), plan_string(b->plan, y->by)) && x->by_late == y->by_late;
 }
 
 struct err *plan_condition_compile(struct plan_builder *b, struct plan_func *f, const struct site_word *entry,
@@ -234,7 +256,7 @@ struct err *plan_condition_compile(struct plan_builder *b, struct plan_func *f, 
 {
 	const struct where_words at_entry = { entry, n_entry }, at_return = { results, n_results };
 	struct plan_filter filter;
-	struct err *err = where_compile(b, f, b->where->typed, &at_entry, &at_return, &filter);
+	struct err *err = where_compile(b, f, b->where->typed, b->where->typed_by, &at_entry, &at_return, &filter);
 
 	*index_ret = 0;
 	if (err)

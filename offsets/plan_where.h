@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The condition of --where: which calls are wanted. It is compiled to BPF C, once for each way in which its values lie.
+/* The condition of --where: which calls are wanted; and the value of --by: which sum they go into. They are compiled to BPF C, once for
+ * each way in which the values lie.
  *
  * What asks only of parameters and of the hit itself (pid, goid) is decided at the entry; what asks of results or the duration, at the
  * return. Where one part of && is of the first kind it is asked at the entry whatever the others are. What the return needs of the
@@ -14,13 +15,12 @@
 #define WHERE_LITERAL_MAX 128   /* bytes of a string literal that is compared */
 
 struct plan_condition {
-	struct expression *parsed;
-	struct expression *typed; /* for the function in hand; NULL: it does not fit it */
-	struct plan_func *func;   /* which that is */
-	bool late;                /* it needs the return */
-	bool cut;                 /* parameters were not all followed to the site */
-	size_t n_fit;             /* functions so far that it fits */
-	struct err *misfit;       /* why not the first that it did not fit */
+	struct expression *parsed, *by;      /* as they are in the options; NULL: none */
+	struct expression *typed, *typed_by; /* for the function in hand; NULL: there is none, or it does not fit */
+	struct plan_func *func;              /* which that is */
+	bool late;                           /* it needs the return */
+	size_t n_fit;                        /* functions so far that it fits */
+	struct err *misfit;                  /* why not the first that it did not fit */
 };
 
 /* Parse that of the options. *ret is NULL where there is none. ERR_USAGE with the place. */
@@ -61,9 +61,9 @@ struct where_words {
 	size_t n;
 };
 
-/* The bodies of two C functions; enum where_flags are in filter_ret->flags. */
-struct err *where_compile(struct plan_builder *b, const struct plan_func *f, const struct expression *e,
-			  const struct where_words *entry, const struct where_words *results,
-			  struct plan_filter *filter_ret);
+/* The bodies of the C functions. `where` and `by` can be NULL. */
+struct err *where_compile(struct plan_builder *b, const struct plan_func *f, const struct expression *where,
+			  const struct expression *by, const struct where_words *entry,
+			  const struct where_words *results, struct plan_filter *filter_ret);
 
 #endif

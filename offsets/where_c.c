@@ -23,9 +23,6 @@ struct emitter {
 	unsigned int n_kept, next;    /* next: number of a variable */
 };
 
-/* In the order of record.regs. */
-static const char *const registers[RECORD_REGS] = { "ax", "bx", "cx", "di", "si", "r8", "r9", "r10", "r11", "dx" };
-
 #define emit(m, ...) fprintf((m)->out, __VA_ARGS__)
 
 static const struct expr_node *node_of(const struct emitter *m, uint16_t index)
@@ -123,18 +120,19 @@ static struct err *load(struct emitter *m, const struct expr_node *node, const s
 		if (!w || w->where == WORD_LOST || (w->where == WORD_REG && w->offset != at->offset))
 			return unreadable(m, node, w);
 		if (w->where == WORD_REG) {
-			emit(m, "u64 v%u = (%c%d)where_register(ctx->%s);\n", v, type, 8 * (int)size,
-			     registers[w->place]);
+			emit(m, "u64 v%u = (%c%d)w->regs[%d];\n", v, type, 8 * (int)size, (int)w->place);
 			return NULL;
 		}
-		emit(m, "%c%d x%u;\nif (where_read(&x%u, %d, ctx->sp + %lld)) { t%u = WHERE_UNREADABLE; break; }\n",
-		     type, 8 * (int)size, v, v, (int)size, (long long)(w->place + (int64_t)(at->offset - w->offset)),
-		     answer);
+		emit(m,
+		     "w->text[0] = 0;\nif (where_read(w->text, %d, w->sp + %lld)) { t%u = WHERE_UNREADABLE; break; }\n",
+		     (int)size, (long long)(w->place + (int64_t)(at->offset - w->offset)), answer);
 	} else {
-		emit(m, "%c%d x%u;\nif (where_read(&x%u, %d, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; }\n",
-		     type, 8 * (int)size, v, v, (int)size, at->base, (unsigned long long)at->offset, answer);
+		emit(m,
+		     "w->text[0] = 0;\nif (where_read(w->text, %d, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; "
+		     "}\n",
+		     (int)size, at->base, (unsigned long long)at->offset, answer);
 	}
-	emit(m, "u64 v%u = x%u;\n", v, v);
+	emit(m, "u64 v%u = (%c%d)w->text[0];\n", v, type, 8 * (int)size);
 	return NULL;
 }
 
@@ -292,8 +290,9 @@ static struct err *count_behind(struct emitter *m, const struct expr_node *node,
 	err = load(m, node, at, 8, false, answer, &ptr);
 	if (err)
 		return err;
-	emit(m, "u64 v%u = 0;\nif (v%u && where_read(&v%u, 8, v%u + %llu)) { t%u = WHERE_UNREADABLE; break; }\n", v,
-	     ptr, v, ptr, (unsigned long long)offset, answer);
+	emit(m, "w->text[0] = 0;\nif (v%u && where_read(w->text, 8, v%u + %llu)) { t%u = WHERE_UNREADABLE; break; }\n",
+	     ptr, ptr, (unsigned long long)offset, answer);
+	emit(m, "u64 v%u = w->text[0];\n", v);
 	*ret = v;
 	return NULL;
 }
@@ -324,13 +323,11 @@ static struct err *string(struct emitter *m, const struct expr_node *node, struc
 	struct err *err;
 
 	if (at->memory) {
-		unsigned int x = m->next++;
-
 		op->v = m->next++;
 		op->len = m->next++;
-		emit(m, "u64 x%u[2];\nif (where_read(x%u, 16, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; }\n", x,
-		     x, at->base, (unsigned long long)at->offset, answer);
-		emit(m, "u64 v%u = x%u[0], v%u = x%u[1];\n", op->v, x, op->len, x);
+		emit(m, "if (where_read(w->text, 16, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; }\n", at->base,
+		     (unsigned long long)at->offset, answer);
+		emit(m, "u64 v%u = w->text[0], v%u = w->text[1];\n", op->v, op->len);
 		return NULL;
 	}
 	err = load(m, node, at, 8, false, answer, &op->v);
@@ -678,24 +675,77 @@ static struct err *emit_body(struct emitter *m, struct err *(*body)(struct emitt
 	if (!err && failed)
 		err = &err_nomem;
 	if (!err && size > WHERE_C_MAX)
-		err = expression_error(m->e->text, 0, "", "a condition of this size does not become a program");
+		err = expression_error(m->e ? m->e->text : "", 0, "",
+				       "a condition of this size does not become a program");
 	if (!err)
 		err = type_table_intern(&m->b->plan->types, text, string_ret);
 	free(text);
 	return err;
 }
 
-struct err *where_compile(struct plan_builder *b, const struct plan_func *f, const struct expression *e,
-			  const struct where_words *entry, const struct where_words *results,
-			  struct plan_filter *filter_ret)
+/* The value by which a call is summed, into w->by. */
+static struct err *emit_by(struct emitter *m, const uint16_t *parts, size_t n)
 {
-	struct emitter m = { .b = b, .f = f, .e = e, .words = entry };
+	const uint16_t root = m->e->root;
+	const struct expr_node *node = node_of(m, root);
+	struct operand op;
+	unsigned int t = 0;
+	struct err *err;
+
+	(void)parts;
+	(void)n;
+	if (node->kind == GO_BOOL && !node->lists) {
+		err = emit_answer(m, root, &t);
+		emit(m, "if (t%u != WHERE_YES && t%u != WHERE_NO) return t%u;\n", t, t, t);
+		emit(m, "w->by->kind = GROUP_BOOL;\nw->by->value = t%u == WHERE_YES;\nreturn WHERE_YES;\n", t);
+		return err;
+	}
+	if (!is_path(node) || node->lists || node->op == EXPR_SLICE ||
+	    (node->kind != GO_STRING && (node->kind < GO_INT || node->kind > GO_UINTPTR)))
+		return refuse(m, node, "", "calls are split by an integer, a string or a bool");
+	t = m->next++;
+	emit(m, "u64 t%u;\ndo {\n", t);
+	err = operand(m, root, t, &op);
+	if (err)
+		return err;
+	if (op.kind == OPERAND_STRING)
+		emit(m, "w->by->kind = GROUP_STRING;\nw->by->value = v%u;\nt%u = where_by_text(w, v%u, v%u);\n", op.len,
+		     t, op.v, op.len);
+	else
+		emit(m, "w->by->kind = %s;\nw->by->value = v%u;\nt%u = WHERE_YES;\n",
+		     op.kind == OPERAND_SIGNED ? "GROUP_SIGNED" : "GROUP_UNSIGNED", op.v, t);
+	emit(m, "} while (0);\nreturn t%u;\n", t);
+	return NULL;
+}
+
+static struct err *compile_by(struct emitter *m, const struct where_words *entry, const struct where_words *results,
+			      struct plan_filter *filter)
+{
+	uint8_t needs;
+
+	where_needs(m->e, m->f, m->needs);
+	needs = m->needs[m->e->root];
+	m->leaving = needs & WHERE_NEEDS_RETURN;
+	m->words = m->leaving ? results : entry;
+	if (m->leaving && needs & WHERE_NEEDS_PARAMS)
+		return expression_error(m->e->text, 0, "", "calls are split by arguments or by results, not by both");
+	filter->by_late = m->leaving;
+	filter->goid |= !!(needs & WHERE_NEEDS_GOID);
+	return emit_body(m, emit_by, NULL, 0, &filter->by);
+}
+
+struct err *where_compile(struct plan_builder *b, const struct plan_func *f, const struct expression *where,
+			  const struct expression *by, const struct where_words *entry,
+			  const struct where_words *results, struct plan_filter *filter_ret)
+{
+	struct emitter m = { .b = b, .f = f, .e = where, .words = entry };
 	uint16_t parts[EXPR_NODES_MAX];
-	size_t n = conjuncts(e, e->root, parts);
+	size_t n = where ? conjuncts(where, where->root, parts) : 0;
 	struct err *err;
 
 	*filter_ret = (struct plan_filter){ .passes = true };
-	where_needs(e, f, m.needs);
+	if (where)
+		where_needs(where, f, m.needs);
 	for (size_t i = 0; i < n; i++) {
 		bool late = m.needs[parts[i]] & WHERE_NEEDS_RETURN;
 
@@ -708,5 +758,8 @@ struct err *where_compile(struct plan_builder *b, const struct plan_func *f, con
 	m.words = results;
 	if (!err && filter_ret->late)
 		err = emit_body(&m, emit_leave, parts, n, &filter_ret->leave);
-	return err;
+	if (err || !by)
+		return err;
+	m = (struct emitter){ .b = b, .f = f, .e = by };
+	return compile_by(&m, entry, results, filter_ret);
 }

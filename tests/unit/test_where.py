@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracer.errors import TracerError
-from tracer.plan import Plan, Program, ReadOptions
+from tracer.plan import Filter, Plan, Program, ReadOptions
 from tracer.program import assemble, filters_text
 
 PROGRAM = Path(__file__).resolve().parent.parent / "live" / "programs" / "where"
@@ -102,6 +102,28 @@ def test_where_it_is_decided(
     assert bool(found["leave"]) == late
 
 
+@pytest.mark.parametrize(
+    ("function", "by", "column", "message"),
+    [
+        ("texts", "nam", 0, "there is no parameter or result 'nam'"),
+        ("serve", "r.Ratio", 0, "calls are split by an integer, a string or a bool"),
+        ("serve", "r.Tags[:3]", 0, "calls are split by an integer, a string or a bool"),
+        ("serve", "r", 0, "calls are split by an integer, a string or a bool"),
+        ("serve", "3", 0, "calls are split by an integer, a string or a bool"),
+        ("fail", "count == n", 0, "calls are split by arguments or by results, not by both"),
+        ("texts", "name ==", 7, "a name or a value is missing at the end"),
+    ],
+)
+def test_errors_of_values_to_split_by(
+    function: str, by: str, column: int, message: str, program: Path, offsets_cmd: Command
+) -> None:
+    run = offsets_cmd("plan", program, f"main.{function}", "--by", by)
+    assert run.returncode == 2
+    first, shown, mark = run.stderr.splitlines()[:3]
+    assert first.removeprefix("error: ").removeprefix(f"main.{function}: ") == message
+    assert (shown, mark) == ("  " + by, "  " + " " * column + "^")
+
+
 def test_functions_that_it_does_not_fit_are_left_out(program: Path) -> None:
     with Program(str(program)) as opened:
         plan = opened.plan(["main.*"], ["main.main*"], ReadOptions(where="n > 3"))
@@ -126,9 +148,9 @@ def test_kept_plans_hold_no_other_c(program: Path, tmp_path: Path) -> None:
         plan.close()
     whole = path.read_bytes()
     read = Plan.read(str(path))
-    (enter, _) = read.filters()[0]
+    (kept,) = read.filters()
     read.close()
-    assert "0x1092ull" in enter
+    assert "0x1092ull" in kept.enter
     for character in b"#\"'\\/@`$%|~^\x80\t\r":
         path.write_bytes(whole.replace(b"0x1092ull", bytes([character]) + b"x1092ull"))
         with pytest.raises(TracerError, match="a plan with bad contents: a condition"):
@@ -136,10 +158,13 @@ def test_kept_plans_hold_no_other_c(program: Path, tmp_path: Path) -> None:
 
 
 def test_filters_text_is_one_comment_and_functions() -> None:
-    text = filters_text([("return WHERE_YES;\n", ""), ("return w->pid;\n", "return WHERE_NO;\n")], 's == "*/" // \\\n')
+    filters = [Filter("return WHERE_YES;\n", "", ""), Filter("return w->pid;\n", "return WHERE_NO;\n", "")]
+    text = filters_text(filters, 's == "*/" // \\\n')
     assert text.splitlines()[0] == '/* --where s == "* /" // ?? */'
     assert "if (filter == 2) return where_leave_2(ctx, w);" in text
     assert "where_leave_1" not in text
+    assert "where_by" not in text
+    assert "where_by(u64 filter" in filters_text(filters, None, by="n")
     program = assemble("call.bpf.c", filters=text)
     assert program.count("where_enter_2(struct pt_regs *ctx, struct where *w)") == 1
     assert "where_enter_2" not in assemble("call.bpf.c")
