@@ -50,36 +50,52 @@ static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct contro
 }
 
 #ifdef WHERE
-/* Is the call of this hit wanted, as far as it can be told now? Else it is counted; *began_ret at a return: the time of its call. */
+/* Is the call of this hit wanted, as far as it can be told now? Else it is counted; at a return *began_ret is the time of its call,
+ * *group_ret its group. */
 static __always_inline int where_hit(struct pt_regs *ctx, const struct site *site, struct control *ctl,
-				     struct fn_counters *n, u64 now, u64 *began_ret)
+				     struct fn_counters *n, u64 now, u64 *began_ret, u32 *group_ret)
 {
 	u64 id = bpf_get_current_pid_tgid(), left = WAITING_WANTED;
 	int late = site->flags & SITE_DECIDES_LATE;
 	struct goroutine g = {};
+	struct where_room room;
 	struct where w;
 
 #ifdef WHERE_GOID
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
-	where_init(&w, ctx, site, ctl, &g, id);
+	where_init(&w, &room, ctx, site, ctl, &g, id);
 	if (site->kind == SITE_ENTRY) {
 		if (!where_begins(&w, ctx, site, n))
 			return 0;
 		if (!late)
 			left = left_out(ctl, n);
+#ifdef WHERE_BY
+		if (!(site->flags & SITE_GROUPS_LATE))
+			w.group = where_group(&w, ctx, site, ctl);
+#endif
 	}
 #ifdef WHERE_TABLE
 	struct open_key key;
+	struct waiting_call call;
 
 	if (site->flags & SITE_WAITS || site->kind == SITE_RETURN) {
 #ifndef WHERE_GOID
 		read_goroutine(ctx, site, ctl, id, &g);
 #endif
-		where_key(&key, ctx, site, &g, id);
-		if (site->kind == SITE_RETURN)
-			return where_ends(&w, &key, ctx, site, ctl, n, now, began_ret) == END_WANTED;
-		if (where_wait(&key, &w, now, late ? WAITING_UNDECIDED : left, n)) {
+		where_key(&key, &w, site, &g, id);
+		if (site->kind == SITE_RETURN) {
+			if (where_ends(&w, &key, ctx, site, ctl, n, now, began_ret) != END_WANTED)
+				return 0;
+#ifdef WHERE_BY
+			if (site->flags & SITE_GROUPS_LATE)
+				w.group = where_group(&w, ctx, site, ctl);
+#endif
+			*group_ret = w.group;
+			return 1;
+		}
+		where_call(&call, &w, now);
+		if (where_wait(&key, &call, late ? WAITING_UNDECIDED : left, n)) {
 			if (left == WAITING_WANTED)
 				add(n->calls_lost);
 			return 0;
@@ -108,8 +124,9 @@ int count_hit(struct pt_regs *ctx)
 		return 0;
 #ifdef WHERE
 	u64 began = 0;
+	u32 group = 0;
 
-	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began))
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began, &group))
 		return 0;
 	if (site->kind == SITE_RETURN)
 		add(n->counted_returns);
@@ -141,9 +158,9 @@ static __always_inline u32 duration_class(u64 ns)
 	       (ns >> (top - DURATION_SUB_BITS) & ((1 << DURATION_SUB_BITS) - 1));
 }
 
-static __always_inline void add_duration(struct fn_counters *n, u32 fid, u64 ns)
+static __always_inline void add_duration(struct fn_counters *n, u32 fid, u32 group, u64 ns)
 {
-	struct duration_key key = { .fid = fid, .class = duration_class(ns) };
+	struct duration_key key = { .fid = fid, .class = duration_class(ns), .group = group };
 	struct duration_sum *sum = durations.lookup(&key);
 	int error;
 
@@ -188,10 +205,11 @@ int hist_hit(struct pt_regs *ctx)
 		return 0;
 #ifdef WHERE
 	u64 began = 0;
+	u32 group = 0;
 
-	if (where_hit(ctx, site, ctl, n, now, &began)) {
+	if (where_hit(ctx, site, ctl, n, now, &began, &group)) {
 		if (site->kind == SITE_RETURN)
-			add_duration(n, site->fid, now - began);
+			add_duration(n, site->fid, group, now - began);
 		if (site->kind == SITE_ENTRY || site->flags & SITE_DECIDES_LATE)
 			add(n->counted);
 	}
@@ -223,7 +241,7 @@ int hist_hit(struct pt_regs *ctx)
 	if (!begin) {
 		add(n->unpaired);
 	} else {
-		add_duration(n, site->fid, now - *begin);
+		add_duration(n, site->fid, 0, now - *begin);
 		open_calls.delete(&key);
 	}
 #endif
@@ -276,8 +294,9 @@ int stack_hit(struct pt_regs *ctx)
 		return 0;
 #ifdef WHERE
 	u64 began = 0;
+	u32 group = 0;
 
-	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began))
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began, &group))
 		return 0;
 #endif
 	key.bias = ctx->ip;

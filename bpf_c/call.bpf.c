@@ -252,11 +252,12 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	struct goroutine g = {};
 	int late = 0;
 #ifdef WHERE
+	struct where_room room;
 	struct where w;
 #ifdef WHERE_GOID
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
-	where_init(&w, ctx, site, ctl, &g, id);
+	where_init(&w, &room, ctx, site, ctl, &g, id);
 	if (site->filter && site->kind == SITE_ENTRY && !where_begins(&w, ctx, site, n))
 		return 0;
 #ifdef WHERE_TABLE
@@ -275,12 +276,15 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
 #ifdef WHERE_TABLE
+	/* Both made on every way, which the verifier then does not follow apart. */
 	struct open_key key;
+	struct waiting_call call;
 	u64 began = 0;
-	where_key(&key, ctx, site, &g, id);
+	where_key(&key, &w, site, &g, id);
+	where_call(&call, &w, now);
 	if (left != WAITING_WANTED) {
 		if (site->flags & SITE_WAITS)
-			where_wait(&key, &w, now, left, n);
+			where_wait(&key, &call, left, n);
 		return 0;
 	}
 	if (site->kind == SITE_RETURN && site->filter) {
@@ -305,7 +309,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	}
 #ifdef WHERE_TABLE
 	if (site->kind == SITE_ENTRY && (site->flags & SITE_WAITS) &&
-	    where_wait(&key, &w, now, late ? WAITING_UNDECIDED : WAITING_WANTED, n)) {
+	    where_wait(&key, &call, late ? WAITING_UNDECIDED : WAITING_WANTED, n)) {
 		add(n->calls_lost);
 		return 0;
 	}

@@ -112,8 +112,28 @@ enum waiting_state {
  * full; how many that were comes out of fn_counters.waited. */
 struct waiting_call {
 	__u64 ts; /* CLOCK_MONOTONIC, ns */
-	__u64 state;
+	__u32 state;
+	__u32 group; /* of hist --by */
 	__u64 kept[WHERE_KEPT_MAX];
+};
+
+/* A value by which hist --by splits (map `groups`, value: u32 number of the group). */
+#define GROUP_TEXT 32        /* bytes of a string that are told apart, besides its length */
+#define SPLIT_GROUPS_MAX 256 /* values; calls with others are summed in GROUP_OTHER */
+
+enum group_kind { GROUP_SIGNED = 1, GROUP_UNSIGNED, GROUP_BOOL, GROUP_STRING };
+
+struct group_key {
+	__u64 kind;  /* enum group_kind */
+	__u64 value; /* of a string its length */
+	__u8 text[GROUP_TEXT];
+};
+
+enum group {
+	GROUP_OTHER = 0,
+	GROUP_NOTHING = 1, /* there is no such value: WHERE_NOTHING */
+	GROUP_UNREADABLE = 2,
+	GROUP_FIRST = 3, /* from here on: the values */
 };
 
 /* ---- sites ----------------------------------------------------------------------------------------------- */
@@ -148,6 +168,7 @@ enum site_flags {
 	SITE_WAITS = 16,
 	SITE_DECIDES_LATE = 32, /* the return decides whether a call is wanted */
 	SITE_PASSES = 64,       /* the entry lets every call through: one that is not in `waiting` was not seen */
+	SITE_GROUPS_LATE = 128, /* hist --by: the return tells by which value */
 };
 
 /* One per probe; the attach cookie is its index. */
@@ -281,6 +302,7 @@ struct control {
 	__u64 rate_calls;  /* calls since then */
 	__u32 sample_each; /* one call of so many; 0: every call */
 	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
+	__u64 groups;      /* values so far by which hist --by splits */
 	__u64 zero;        /* where.h: what the verifier does not know */
 };
 
@@ -302,7 +324,8 @@ struct kept_goid {
 
 struct duration_key {
 	__u32 fid;
-	__u32 class;
+	__u16 class;
+	__u16 group; /* hist --by, else 0 */
 };
 
 struct duration_sum { /* per CPU */

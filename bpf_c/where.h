@@ -4,7 +4,8 @@
  *
  *   -DWHERE        there is a condition
  *   -DWHERE_GOID   it asks for the goroutine's id
- *   -DWHERE_TABLE  there are functions whose returns are probed */
+ *   -DWHERE_TABLE  there are functions whose returns are probed
+ *   -DWHERE_BY     calls are split by a value */
 #ifndef BPF_WHERE_H
 #define BPF_WHERE_H
 
@@ -19,26 +20,31 @@ enum where_answer {
 #define WHERE_TEXT 16 /* words of text that are compared at most: a literal whole, of two strings half of it each */
 
 struct where {
+	u64 regs[RECORD_REGS]; /* as in struct record */
+	u64 sp;
 	u64 bias;
 	u64 goid;
 	u64 no_goid;
 	u64 pid;
 	u64 ns;      /* at a return: since the entry */
 	u64 unknown; /* 0, which the verifier does not know */
+	u32 group;   /* -DWHERE_BY: enum group */
 	u64 kept[WHERE_KEPT_MAX];
+	/* Apart, since helpers get their addresses: the compiler keeps the rest in registers. */
+	u64 *text; /* WHERE_TEXT words */
+	struct group_key *by;
+};
+
+/* What `text` and `by` lead to. */
+struct where_room {
 	u64 text[WHERE_TEXT];
+#ifdef WHERE_BY
+	struct group_key by;
+#endif
 };
 
 /* What is known of a value makes the verifier follow the rest of the program once for each: let it know nothing. */
 #define where_forget(w, answer) ((answer) ^= (w)->unknown)
-
-/* Read where it stands, choose later: the compiler would choose between two addresses in the context, which the verifier refuses. */
-#define where_register(word)                                                                                           \
-	({                                                                                                             \
-		u64 where_word_ = (word);                                                                              \
-		opaque(where_word_);                                                                                   \
-		where_word_;                                                                                           \
-	})
 
 static __always_inline u64 where_not(u64 answer)
 {
@@ -104,17 +110,58 @@ static __always_inline u64 where_same_text(struct where *w, u64 a, u64 a_len, u6
 	return differs ? WHERE_NO : WHERE_YES;
 }
 
+#ifdef WHERE_BY
+/* The string by which calls are split, as far as it is told apart. */
+static __always_inline u64 where_by_text(struct where *w, u64 from, u64 len)
+{
+	opaque(len);
+	if (len > GROUP_TEXT)
+		len = GROUP_TEXT;
+	if (len && where_read(w->by->text, len, from))
+		return WHERE_UNREADABLE;
+	return WHERE_YES;
+}
+#endif
+
 #include "filters.h"
 
-static __always_inline void where_init(struct where *w, struct pt_regs *ctx, const struct site *site,
-				       const struct control *ctl, const struct goroutine *g, u64 id)
+#define where_register(to, word)                                                                                       \
+	do {                                                                                                           \
+		u64 where_word_ = (word);                                                                              \
+		opaque(where_word_);                                                                                   \
+		(to) = where_word_;                                                                                    \
+	} while (0)
+
+static __always_inline void where_init(struct where *w, struct where_room *room, struct pt_regs *ctx,
+				       const struct site *site, const struct control *ctl, const struct goroutine *g,
+				       u64 id)
 {
+	/* Read once and here: of reads at many places the compiler makes one of an address that it has worked out, which the verifier
+	 * refuses in the context. */
+	where_register(w->regs[0], ctx->ax);
+	where_register(w->regs[1], ctx->bx);
+	where_register(w->regs[2], ctx->cx);
+	where_register(w->regs[3], ctx->di);
+	where_register(w->regs[4], ctx->si);
+	where_register(w->regs[5], ctx->r8);
+	where_register(w->regs[6], ctx->r9);
+	where_register(w->regs[7], ctx->r10);
+	where_register(w->regs[8], ctx->r11);
+	where_register(w->regs[9], ctx->dx);
+	where_register(w->sp, ctx->sp);
 	w->bias = ctx->ip - site->addr;
 	w->goid = g->goid;
 	w->no_goid = g->flags & (REC_NO_G | REC_NO_CURG);
 	w->pid = id >> 32;
 	w->ns = 0;
 	w->unknown = ctl->zero;
+	w->group = 0;
+	w->text = room->text;
+	w->by = 0;
+#ifdef WHERE_BY
+	__builtin_memset(&room->by, 0, sizeof(room->by));
+	w->by = &room->by;
+#endif
 #pragma unroll
 	for (int i = 0; i < WHERE_KEPT_MAX; i++)
 		w->kept[i] = 0;
@@ -134,36 +181,70 @@ static __always_inline int where_begins(struct where *w, struct pt_regs *ctx, co
 	return 0;
 }
 
+#ifdef WHERE_BY
+BPF_HASH(groups, struct group_key, u32, 1);
+
+/* The group of the value that this hit has. */
+static __always_inline u32 where_group(struct where *w, struct pt_regs *ctx, const struct site *site,
+				       struct control *ctl)
+{
+	u64 answer = where_by(site->filter, ctx, w), number;
+	u32 *group, made;
+
+	if (answer != WHERE_YES)
+		return answer == WHERE_UNREADABLE ? GROUP_UNREADABLE : GROUP_NOTHING;
+	group = groups.lookup(w->by);
+	if (group)
+		return *group;
+	if (ctl->groups >= SPLIT_GROUPS_MAX)
+		return GROUP_OTHER;
+	number = __sync_fetch_and_add(&ctl->groups, 1);
+	if (number >= SPLIT_GROUPS_MAX)
+		return GROUP_OTHER;
+	made = GROUP_FIRST + number;
+	if (!groups.insert(w->by, &made))
+		return made;
+	group = groups.lookup(w->by); /* another CPU was first */
+	return group ? *group : GROUP_OTHER;
+}
+#endif
+
 #ifdef WHERE_TABLE
 BPF_TABLE("lru_hash", struct open_key, struct waiting_call, waiting, 1);
 
 /* As the collector pairs (writer.c): without g a thread stands for it. */
-static __always_inline void where_key(struct open_key *key, struct pt_regs *ctx, const struct site *site,
+static __always_inline void where_key(struct open_key *key, const struct where *w, const struct site *site,
 				      const struct goroutine *g, u64 id)
 {
 	key->g = g->g ? g->g : 1ull << 63 | (u32)id;
-	key->depth = g->stack_hi - ctx->sp - site->frame;
+	key->depth = g->stack_hi - w->sp - site->frame;
 	key->pid = id >> 32;
 	key->fid = site->fid;
 }
 
-/* Remember a call that the entry let through, as what it became. 0, or the helper's negative error. */
-static __always_inline int where_wait(struct open_key *key, const struct where *w, u64 now, u64 state,
-				      struct fn_counters *n)
+static __always_inline void where_call(struct waiting_call *call, const struct where *w, u64 now)
 {
-	struct waiting_call call = { .ts = now, .state = state };
+	call->ts = now;
+	call->state = WAITING_WANTED;
+	call->group = w->group;
+#pragma unroll
+	for (int i = 0; i < WHERE_KEPT_MAX; i++)
+		call->kept[i] = w->kept[i];
+}
+
+/* Remember a call that the entry let through, as what it became. 0, or the helper's negative error. */
+static __always_inline int where_wait(struct open_key *key, struct waiting_call *call, u64 state, struct fn_counters *n)
+{
 	struct waiting_call *before = waiting.lookup(key);
 	int error;
 
-#pragma unroll
-	for (int i = 0; i < WHERE_KEPT_MAX; i++)
-		call.kept[i] = w->kept[i];
+	call->state = state;
 	/* One that was left by a panic, say: it has no results. */
 	if (before && before->state == WAITING_UNDECIDED) {
 		add(n->decided);
 		add(n->filtered);
 	}
-	error = waiting.update(key, &call);
+	error = waiting.update(key, call);
 	if (error)
 		telemetry_count(BPF_FILE_WHERE, __LINE__, error);
 	else if (state == WAITING_UNDECIDED)
@@ -207,6 +288,7 @@ static __always_inline int where_ends(struct where *w, struct open_key *key, str
 	state = call->state;
 	*began_ret = call->ts;
 	w->ns = now - call->ts;
+	w->group = call->group;
 #pragma unroll
 	for (int i = 0; i < WHERE_KEPT_MAX; i++)
 		w->kept[i] = call->kept[i];

@@ -155,6 +155,14 @@ struct collector_durations {
 };
 struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
 
+/* With --by: one for each function and value that came, and for what is summed together (enum group). */
+struct collector_split {
+	uint32_t fid, group; /* group: below GROUP_FIRST an enum group, and the value means nothing */
+	struct group_key value;
+	struct collector_durations durations;
+};
+struct err *collector_splits(struct collector *c, struct collector_split **ret, uint32_t *n_ret); /* free() */
+
 /* Shortest duration (ns) of a class. */
 uint64_t duration_class_start(uint32_t class);
 

@@ -45,6 +45,7 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
 	int scratch, blank;         /* perf output only */
 	int open_calls, durations;  /* MODE_HIST */
+	int groups;                 /* hist --by */
 	int waiting;                /* where there is a condition and returns are probed */
 	int stacks, callers;        /* MODE_STACK */
 	int writes;                 /* rewriting */

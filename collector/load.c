@@ -154,6 +154,7 @@ static void measure(struct collector *c, struct loader *l)
 			l->where = true;
 			l->where_goid |= plan->filters[site->filter - 1].goid;
 			l->where_table |= site->kind == SITE_RETURN;
+			l->where_by |= *plan_string(plan, plan->filters[site->filter - 1].by) != '\0';
 		}
 		if (site->n_steps > FEW_STEPS || site->deep)
 			while (steps < site->n_steps)
@@ -244,7 +245,7 @@ const char *collector_cflags(struct collector *c)
 	if (err)
 		return "";
 	if (!*l->cflags) {
-		const char *where = "";
+		char where[64] = "";
 
 		l->stack_max = c->options.mode == MODE_TRACE && c->options.stack ? stack_class(c->options.stack) : 0;
 		measure(c, l);
@@ -252,10 +253,8 @@ const char *collector_cflags(struct collector *c)
 												       : BUFFER_PERF;
 		choose_features(c, l);
 		if (l->where)
-			where = l->where_goid && l->where_table ? " -DWHERE -DWHERE_GOID -DWHERE_TABLE"
-				: l->where_goid                 ? " -DWHERE -DWHERE_GOID"
-				: l->where_table                ? " -DWHERE -DWHERE_TABLE"
-								: " -DWHERE";
+			snprintf(where, sizeof(where), " -DWHERE%s%s%s", l->where_goid ? " -DWHERE_GOID" : "",
+				 l->where_table ? " -DWHERE_TABLE" : "", l->where_by ? " -DWHERE_BY" : "");
 		if (c->options.mode != MODE_TRACE) {
 			static const char *const with[] = { [MODE_COUNT] = "-DWITH_COUNT",
 							    [MODE_HIST] = "-DWITH_HIST",
@@ -349,6 +348,8 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 	if (!err && l->where_table)
 		err = make_map(&m->waiting, BPF_MAP_TYPE_LRU_HASH, "waiting", sizeof(struct open_key),
 			       sizeof(struct waiting_call), WAITING_MAX);
+	if (!err && l->where_by)
+		err = make_map(&m->groups, BPF_MAP_TYPE_HASH, "groups", sizeof(struct group_key), 4, SPLIT_GROUPS_MAX);
 	if (!err && c->options.mode == MODE_HIST && !l->where)
 		err = make_map(&m->open_calls, BPF_MAP_TYPE_LRU_HASH, "open_calls", sizeof(struct open_key), 8,
 			       OPEN_CALLS_MAX);
@@ -391,7 +392,8 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "nothing", c->maps.nothing }, { "nothing_sleep", c->maps.nothing_sleep },
 		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
 		  { "callers", c->maps.callers }, { "durations", c->maps.durations },
-		  { "writes", c->maps.writes },   { "waiting", c->maps.waiting } };
+		  { "writes", c->maps.writes },   { "waiting", c->maps.waiting },
+		  { "groups", c->maps.groups } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -427,6 +429,8 @@ static void set_filter(const struct collector *c, const struct site_ref *ref, st
 		site->flags |= SITE_DECIDES_LATE;
 	if (filter->passes)
 		site->flags |= SITE_PASSES;
+	if (filter->by_late)
+		site->flags |= SITE_GROUPS_LATE;
 	if (c->options.mode != MODE_TRACE && !filter->goid)
 		site->goid_off = 0;
 }
@@ -810,7 +814,8 @@ void collector_loader_destroy(struct collector *c)
 		       &c->maps.pids,   &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
 		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
 		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
-		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting };
+		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting,
+		       &c->maps.groups };
 
 	collector_detach(c);
 	c->fault_why = NULL;

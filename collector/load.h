@@ -38,8 +38,8 @@ struct loader {
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
 	uint32_t stack_max;                       /* -DSTACK_MAX; 0: no stacks */
 	bool guard_sleepable;
-	bool perform_ret, sleepable;         /* -DPERFORM_RET, -DSLEEPABLE */
-	bool where, where_goid, where_table; /* -DWHERE, … (bpf_c/where.h) */
+	bool perform_ret, sleepable;                   /* -DPERFORM_RET, -DSLEEPABLE */
+	bool where, where_goid, where_table, where_by; /* -DWHERE, … (bpf_c/where.h) */
 	struct loaded_program programs[PROGRAM_VARIANTS];
 	char report[1024];
 	size_t n_links;

@@ -21,6 +21,7 @@ void maps_set_enabled(struct collector *c, bool enabled)
 		now.calls = seen.calls;
 		now.exits = seen.exits;
 		now.seen = seen.seen;
+		now.groups = seen.groups;
 		now.rate_since = seen.rate_since;
 		now.rate_calls = seen.rate_calls;
 	}

@@ -34,6 +34,18 @@ uint64_t duration_class_start(uint32_t class)
 	return (uint64_t)(sub + class % sub) << (class / sub - 1);
 }
 
+static void add_durations(struct collector_durations *to, uint32_t class, const struct duration_sum *cpus,
+			  uint32_t ncpu)
+{
+	for (uint32_t cpu = 0; cpu < ncpu; cpu++) {
+		to->classes[class] += cpus[cpu].count;
+		to->count += cpus[cpu].count;
+		to->total_ns += cpus[cpu].total;
+		if (cpus[cpu].max > to->max_ns)
+			to->max_ns = cpus[cpu].max;
+	}
+}
+
 struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions)
 {
 	struct duration_sum *cpus _cleanup_free_ = calloc(c->ncpu ? c->ncpu : 1, sizeof(*cpus));
@@ -50,15 +62,73 @@ struct err *collector_durations(struct collector *c, struct collector_durations 
 		if (key.fid >= n_functions || key.class >= DURATION_CLASSES ||
 		    bpf_lookup_elem(c->maps.durations, &key, cpus))
 			continue;
-		struct collector_durations *f = &functions[key.fid];
-		for (uint32_t cpu = 0; cpu < c->ncpu; cpu++) {
-			f->classes[key.class] += cpus[cpu].count;
-			f->count += cpus[cpu].count;
-			f->total_ns += cpus[cpu].total;
-			if (cpus[cpu].max > f->max_ns)
-				f->max_ns = cpus[cpu].max;
-		}
+		add_durations(&functions[key.fid], key.class, cpus, c->ncpu);
 	}
+	return NULL;
+}
+
+/* The values that groups stand for: an array by number, those that are not there zeroed. */
+static struct group_key *read_groups(struct collector *c)
+{
+	struct group_key *v = calloc(GROUP_FIRST + SPLIT_GROUPS_MAX, sizeof(*v)), key, next;
+
+	for (int more = v ? bpf_get_first_key(c->maps.groups, &next, sizeof(next)) : -1; !more;
+	     more = bpf_get_next_key(c->maps.groups, &key, &next)) {
+		uint32_t number;
+
+		if (!bpf_lookup_elem(c->maps.groups, &next, &number) && number < GROUP_FIRST + SPLIT_GROUPS_MAX)
+			v[number] = next;
+		key = next;
+	}
+	return v;
+}
+
+static struct collector_split *find_split(struct collector_split *v, uint32_t n, const struct duration_key *key)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (v[i].fid == key->fid && v[i].group == key->group)
+			return &v[i];
+	return NULL;
+}
+
+struct err *collector_splits(struct collector *c, struct collector_split **ret, uint32_t *n_ret)
+{
+	struct duration_sum *cpus _cleanup_free_ = calloc(c->ncpu ? c->ncpu : 1, sizeof(*cpus));
+	struct group_key *groups _cleanup_free_ = NULL;
+	struct collector_split *v = NULL, *split;
+	struct duration_key key, next;
+	uint32_t n = 0;
+
+	if (c->maps.durations < 0 || c->maps.groups < 0)
+		return err_create(ERR_USAGE, "durations are not split in this trace");
+	groups = read_groups(c);
+	if (!cpus || !groups)
+		return &err_nomem;
+	for (int more = bpf_get_first_key(c->maps.durations, &next, sizeof(next)); !more;
+	     more = bpf_get_next_key(c->maps.durations, &key, &next)) {
+		key = next;
+		if (key.fid >= c->n_fids || key.class >= DURATION_CLASSES || key.group >= GROUP_FIRST + SPLIT_GROUPS_MAX ||
+		    bpf_lookup_elem(c->maps.durations, &key, cpus))
+			continue;
+		split = find_split(v, n, &key);
+		if (!split) {
+			struct collector_split *grown = realloc(v, (n + 1) * sizeof(*v));
+
+			if (!grown) {
+				free(v);
+				return &err_nomem;
+			}
+			v = grown;
+			split = &v[n++];
+			memset(split, 0, sizeof(*split));
+			split->fid = key.fid;
+			split->group = key.group;
+			split->value = groups[key.group];
+		}
+		add_durations(&split->durations, key.class, cpus, c->ncpu);
+	}
+	*ret = v;
+	*n_ret = n;
 	return NULL;
 }
 
