@@ -109,7 +109,7 @@ struct plan_binary {
     struct file_id debug_id;
     ...;
 };
-struct plan_filter { uint32_t enter, leave; uint8_t late, passes, goid; ...; };
+struct plan_filter { uint32_t enter, leave, by; uint8_t late, passes, goid; ...; };
 struct plan {
     struct type_table types;
     struct plan_binary binary;
@@ -130,7 +130,7 @@ struct plan_options {
     uint32_t string_size, depth, elements;
     const char *const *expressions;
     size_t n_expressions;
-    const char *where;
+    const char *where, *by;
     ...;
 };
 struct err *plan_create(struct program *program, const char *const *patterns, size_t n_patterns,

@@ -68,6 +68,7 @@ class ReadOptions:
     elements: int = 64
     expressions: tuple[str, ...] = ()  # instead of whole arguments: "EXPR, EXPR …", see offsets/expression.h
     where: str | None = None  # which calls are wanted, see offsets/plan_where.h
+    by: str | None = None  # a value by which calls are summed
 
 
 class Program:
@@ -226,13 +227,14 @@ class Program:
         leave, keep_leave = _string_array(ffi, excludes)
         how = ffi.new("struct plan_options *")
         for field in dataclasses.fields(options):
-            if field.name not in ("expressions", "where"):
+            if field.name not in ("expressions", "where", "by"):
                 setattr(how, field.name, getattr(options, field.name))
         texts, keep_texts = _string_array(ffi, options.expressions)
         how.expressions = texts
         how.n_expressions = len(options.expressions)
         condition = ffi.NULL if options.where is None else ffi.new("char[]", os.fsencode(options.where))
-        how.where = condition
+        value = ffi.NULL if options.by is None else ffi.new("char[]", os.fsencode(options.by))
+        how.where, how.by = condition, value
         out = ffi.new("struct plan **")
         try:
             take(
@@ -247,7 +249,7 @@ class Program:
                 e.hint = "gopherscope --help"
             raise
         finally:
-            del keep_want, keep_leave, texts, keep_texts, condition
+            del keep_want, keep_leave, texts, keep_texts, condition, value
         return Plan(out[0])
 
 
@@ -297,6 +299,15 @@ class PlannedFunction:
     refused: str  # why it is not probed; "" if it is
     warnings: tuple[str, ...]
     sites: tuple[Site, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Bodies of C functions (offsets/where_c.c); "" where there is nothing to be asked then."""
+
+    enter: str  # at the entry: is the call wanted, as far as it can be told?
+    leave: str  # at a return
+    by: str  # by which value is it summed?
 
 
 class Plan:
@@ -401,14 +412,15 @@ class Plan:
         for i in range(self.pointer.n_funcs):
             yield self._function(self.pointer.funcs[i])
 
-    def filters(self) -> list[tuple[str, str]]:
-        """Bodies of C functions that a condition became, asked at the entry and at a return ("" where it need not be).
-
-        A site names one by its place here, from 1 on.
-        """
+    def filters(self) -> list[Filter]:
+        """What a condition and a value to sum by became. A site names one by its place here, from 1 on."""
         p = self.pointer
         return [
-            (self._string(p.filters[i].enter), self._string(p.filters[i].leave) if p.filters[i].late else "")
+            Filter(
+                self._string(p.filters[i].enter),
+                self._string(p.filters[i].leave),
+                self._string(p.filters[i].by),
+            )
             for i in range(p.n_filters)
         ]
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracer.errors import TracerError
+from tracer.plan import Filter
 
 PACKAGE = Path(__file__).resolve().parent
 MAGIC = b"GSPROG1\0"
@@ -39,11 +40,14 @@ def source_folder() -> Path:
 FILTERS = "filters.h"  # the file of bpf_c/ that a condition takes the place of
 
 
-def filters_text(filters: Sequence[tuple[str, str]], where: str) -> str:
-    """filters.h for the conditions of a plan (Plan.filters): where_enter() and where_leave() of bpf_c/where.h."""
+def filters_text(filters: Sequence[Filter], where: str | None, by: str | None = None) -> str:
+    """filters.h for the conditions of a plan: where_enter(), where_leave() and where_by() of bpf_c/where.h."""
     head = "static __always_inline u64 {}({}struct pt_regs *ctx, struct where *w)\n{{\n{}}}\n"
-    lines = [f"/* --where {_in_comment(where)} */\n"]
-    for name, bodies in (("enter", [f[0] for f in filters]), ("leave", [f[1] for f in filters])):
+    lines = [f"/* --{name} {_in_comment(value)} */\n" for name, value in (("where", where), ("by", by)) if value]
+    kinds = [("enter", [f.enter for f in filters]), ("leave", [f.leave for f in filters])]
+    if by is not None:
+        kinds.append(("by", [f.by for f in filters]))
+    for name, bodies in kinds:
         chosen = ""
         for number, body in enumerate(bodies, 1):
             if body:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from types import FrameType
 from typing import Any, Callable, NoReturn, TypeVar
 
@@ -80,6 +81,7 @@ class TraceOptions:
     expressions: tuple[str, ...] = ()  # "EXPR, EXPR …": read only this of the arguments
     stack: int = 0  # frames of the stack with each call and return
     where: str | None = None  # a condition: only calls of which it is true (docs/design.md, "Conditions")
+    by: str | None = None  # hist: a value by which calls are split
     mask: str | None = None  # regular expression: names whose values are not shown
     format: str = "text"
     output: str | None = None
@@ -108,6 +110,7 @@ class TraceOptions:
             raw_words=self.raw_words,
             expressions=self.expressions,
             where=self.where,
+            by=self.by,
         )
 
 
@@ -119,6 +122,24 @@ class Durations:
     total_ns: int
     max_ns: int
     classes: dict[tuple[int, int], int]
+
+
+class Remainder(Enum):
+    """Calls that --by could not give a value."""
+
+    OTHER = "other"  # more values came than are told apart
+    NOTHING = "no value"  # a nil pointer on the way, an index past the end, another type
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Durations of the calls of one function that had one value."""
+
+    fid: int
+    value: int | bool | str | Remainder
+    cut: int  # of a string that was longer than what is told apart: its length in bytes; else 0
+    durations: Durations
 
 
 @dataclass(frozen=True)
@@ -358,19 +379,43 @@ class Collector:
         lib = self._lib
         sums = self._ffi.new("struct collector_durations[]", max(n_functions, 1))
         self._check(lib.collector_durations(self._collector, sums, n_functions))
-        return [
-            Durations(
-                count=sums[i].count,
-                total_ns=sums[i].total_ns,
-                max_ns=sums[i].max_ns,
-                classes={
-                    (lib.duration_class_start(k), lib.duration_class_start(k + 1)): n
-                    for k, n in enumerate(sums[i].classes)
-                    if n
-                },
-            )
-            for i in range(n_functions)
-        ]
+        return [self._durations(sums[i]) for i in range(n_functions)]
+
+    def _durations(self, sums: Any) -> Durations:
+        start = self._lib.duration_class_start
+        classes = {(start(k), start(k + 1)): n for k, n in enumerate(sums.classes) if n}
+        return Durations(sums.count, sums.total_ns, sums.max_ns, classes)
+
+    def splits(self) -> list[Split]:
+        """With TraceOptions.by: one for each function and value, the longest in all first."""
+        out, n = self._ffi.new("struct collector_split **"), self._ffi.new("uint32_t *")
+        self._check(self._lib.collector_splits(self._collector, out, n))
+        try:
+            found = [
+                Split(s.fid, *self._value(s.group, s.value), self._durations(s.durations))
+                for s in (out[0][i] for i in range(n[0]))
+            ]
+        finally:
+            self._lib.free(out[0])
+        return sorted(found, key=lambda s: -s.durations.total_ns)
+
+    def _value(self, group: int, key: Any) -> tuple[int | bool | str | Remainder, int]:
+        """Of a group; of a string that was cut, its length."""
+        lib = self._lib
+        remainders = {
+            lib.GROUP_OTHER: Remainder.OTHER,
+            lib.GROUP_NOTHING: Remainder.NOTHING,
+            lib.GROUP_UNREADABLE: Remainder.UNREADABLE,
+        }
+        if group in remainders:
+            return remainders[group], 0
+        value = int(key.value)
+        if key.kind == lib.GROUP_STRING:
+            data = bytes(self._ffi.buffer(key.text))[:value]
+            return data.decode("utf-8", "replace"), value if value > lib.GROUP_TEXT else 0
+        if key.kind == lib.GROUP_BOOL:
+            return bool(value), 0
+        return value - (1 << 64) if key.kind == lib.GROUP_SIGNED and value >> 63 else value, 0
 
     def stacks(self) -> list[CallerStack]:
         """One for each way that led to a function in a process, the most frequent first."""
@@ -571,7 +616,8 @@ class _Trace:
         """What the condition became, for the program."""
         from tracer.program import filters_text
 
-        return None if self.options.where is None else filters_text(plan.filters(), self.options.where)
+        where, by = self.options.where, self.options.by
+        return None if where is None and by is None else filters_text(plan.filters(), where, by)
 
     def _show_program(self, collector: Collector, plan: Plan) -> int:
         from tracer.program import assemble

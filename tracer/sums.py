@@ -15,7 +15,7 @@ from tracer.errors import printable
 from tracer.plan import Frame, Plan, PlannedFunction, Program
 from tracer.progress import INTERVAL_S, Line
 from tracer.report import plural
-from tracer.session import CallerStack, Collector, Durations, Sums
+from tracer.session import CallerStack, Collector, Durations, Remainder, Split, Sums
 from tracer.summary import Summary
 
 BAR_WIDTH = 40
@@ -166,32 +166,63 @@ def by_octave(durations: Durations) -> dict[int, int]:
 
 
 class HistShown(Shown):
-    """Durations of each function."""
+    """Durations of each function, or of each function and value of `by`."""
 
     verb = "hist"
 
+    def __init__(
+        self, out: TextIO, json_lines: bool, quiet: bool, by: str | None = None, top: int | None = None
+    ) -> None:
+        super().__init__(out, json_lines, quiet)
+        self.by, self.top = by, top
+
     def show(self, collector: Collector, summary: Summary) -> None:
-        all_durations = collector.durations(len(self.functions))
-        for fid in sorted(self.traced(), key=lambda i: -all_durations[i].total_ns):
-            d = all_durations[fid]
+        rows: list[tuple[int, Split | None, Durations]]
+        if self.by is not None:
+            rows = [(s.fid, s, s.durations) for s in collector.splits()]
+        else:
+            every = collector.durations(len(self.functions))
+            by_total = sorted(self.traced(), key=lambda i: -every[i].total_ns)
+            rows = [(fid, None, every[fid]) for fid in by_total if every[fid].count or self.json_lines]
+        shown = rows[: self.top] if self.top else rows
+        for fid, split, d in shown:
             if self.json_lines:
-                self._json(fid, d)
-            elif d.count:
-                self._text(fid, d)
-        if not self.json_lines and not any(d.count for d in all_durations):
+                self._json(fid, split, d)
+            else:
+                self._text(fid, split, d)
+        if not self.json_lines and len(rows) > len(shown):
+            self.out.write(f"… and {plural(len(rows) - len(shown), 'more')} (--top)\n")
+        if not self.json_lines and not rows:
             self.out.write("  no call has returned\n")
 
-    def _json(self, fid: int, d: Durations) -> None:
-        row: dict[str, object] = {"type": "hist", "fid": fid, "func": self.functions[fid].name, "count": d.count}
-        row.update(total_ns=d.total_ns, max_ns=d.max_ns)
+    def _json(self, fid: int, split: Split | None, d: Durations) -> None:
+        row: dict[str, object] = {"type": "hist", "fid": fid, "func": self.functions[fid].name}
+        if split is not None:
+            row["by"] = self.by
+            if isinstance(split.value, Remainder):
+                row["value"], row["notes"] = None, [split.value.value]
+            else:
+                row["value"] = split.value
+                if split.cut:
+                    row["notes"] = [f"truncated: {split.cut} bytes"]
+        row.update(count=d.count, total_ns=d.total_ns, max_ns=d.max_ns)
         row.update({f"p{p}_ns": round(percentile(d, p)) for p in PERCENTILES})
         row["classes"] = [[low, high, n] for (low, high), n in d.classes.items()]
         self.line(row)
 
-    def _text(self, fid: int, d: Durations) -> None:
+    def _title(self, fid: int, split: Split | None) -> str:
+        name = printable(self.functions[fid].name)
+        if split is None:
+            return name
+        if isinstance(split.value, Remainder):
+            return f"{name}, {printable(str(self.by))}: {split.value.value}"
+        value = printable(json.dumps(split.value, ensure_ascii=False))
+        return f"{name}, {printable(str(self.by))} = {value}" + (f"… ({split.cut} bytes)" if split.cut else "")
+
+    def _text(self, fid: int, split: Split | None, d: Durations) -> None:
         middle = " ".join(f"p{p} {duration_text(percentile(d, p))}" for p in PERCENTILES)
         self.out.write(
-            f"{printable(self.functions[fid].name)}: {plural(d.count, 'call')}, "
+            f"{self._title(fid, split)}: {plural(d.count, 'call')}, "
             f"mean {duration_text(d.total_ns / d.count)}, {middle}, max {duration_text(d.max_ns)}\n"
         )
         rows = by_octave(d)

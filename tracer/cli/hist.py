@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from tracer.cli import sums
+from tracer.cli import options, sums
 from tracer.cli.parser import Namespace, Parser
+from tracer.errors import UsageError
 
 TAKES_COMMAND = True
 EXAMPLES = """
 sudo gopherscope hist -b ./server --func main.handle
+# apart for each method
+sudo gopherscope hist -b ./server --func net/http.serverHandler.ServeHTTP --by req.Method
 # ten seconds of one process, for a script
 sudo gopherscope hist -p 1234 --func 'main.*' -d 10 -f jsonl
 """
@@ -17,6 +20,14 @@ sudo gopherscope hist -p 1234 --func 'main.*' -d 10 -f jsonl
 def prepare_parser(parser: Parser) -> None:
     parser.examples = EXAMPLES
     sums.prepare_parser(parser, "hist", ("text", "jsonl"))
+    group = parser.add_argument_group("hist")
+    group.add_argument(
+        "--by",
+        metavar="EXPR",
+        help="split by the value of an expression: an integer, a bool (also a condition: err != nil) or a string, by "
+        "its first 32 bytes and its length. At most 256 values; the rest is summed as one",
+    )
+    group.add_argument("--top", type=options.integer(1, 1 << 20), metavar="N", help="only the N longest in all")
     parser.description = (
         "How long calls take, from entry to return: a histogram of each function, summed in the kernel.\n"
         "Durations are kept in classes that are at most 1/8 wide, so percentiles are that exact; the longest\n"
@@ -27,4 +38,11 @@ def prepare_parser(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     from tracer.sums import HistShown
 
-    return sums.run(args, "hist", True, lambda out: HistShown(out, args.format == "jsonl", args.quiet))
+    if args.by is not None and "\0" in args.by:
+        raise UsageError("an expression holds no NUL byte")
+    return sums.run(
+        args,
+        "hist",
+        True,
+        lambda out: HistShown(out, args.format == "jsonl", args.quiet, args.by, args.top),
+    )

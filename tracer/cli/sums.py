@@ -59,6 +59,7 @@ def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums
                 results=False,
                 returns=returns,
                 where=args.where,
+                by=getattr(args, "by", None),
                 attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
                 quiet=args.quiet,
                 verbose=args.verbose,
