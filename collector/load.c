@@ -264,8 +264,9 @@ const char *collector_cflags(struct collector *c)
 				 l->perform_ret ? " -DPERFORM_RET" : "", where);
 			return l->cflags;
 		}
-		snprintf(l->cflags, sizeof(l->cflags), "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s%s",
-			 l->data_max, l->chunk_max, l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
+		snprintf(l->cflags, sizeof(l->cflags),
+			 "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s%s", l->data_max, l->chunk_max,
+			 l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
 			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
 			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",

@@ -107,8 +107,8 @@ struct err *collector_splits(struct collector *c, struct collector_split **ret, 
 	for (int more = bpf_get_first_key(c->maps.durations, &next, sizeof(next)); !more;
 	     more = bpf_get_next_key(c->maps.durations, &key, &next)) {
 		key = next;
-		if (key.fid >= c->n_fids || key.class >= DURATION_CLASSES || key.group >= GROUP_FIRST + SPLIT_GROUPS_MAX ||
-		    bpf_lookup_elem(c->maps.durations, &key, cpus))
+		if (key.fid >= c->n_fids || key.class >= DURATION_CLASSES ||
+		    key.group >= GROUP_FIRST + SPLIT_GROUPS_MAX || bpf_lookup_elem(c->maps.durations, &key, cpus))
 			continue;
 		split = find_split(v, n, &key);
 		if (!split) {
