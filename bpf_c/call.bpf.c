@@ -206,6 +206,15 @@ static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site
 		add(n->untold);
 }
 
+/* The key of the call that a record is about. */
+static __always_inline void record_key(struct open_key *key, const struct call_record *r, const struct site *site)
+{
+	key->g = r->head.g ? r->head.g : 1ull << 63 | r->head.tid;
+	key->depth = r->head.stack_hi - r->head.sp - site->frame;
+	key->pid = r->head.pid;
+	key->fid = site->fid;
+}
+
 /* There was no room for the record of this hit. */
 static __always_inline void lost_with_condition(const struct site *site, struct open_key *key, int late,
 						struct fn_counters *n)
@@ -364,7 +373,9 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	error = submit_record(ctx, r);
 	if (error) {
 #ifdef WHERE_TABLE
-		lost_with_condition(site, &key, late, n);
+		/* Made anew: what is kept over the steps the verifier follows apart. */
+		record_key(&key, r, site);
+		lost_with_condition(site, &key, site->flags & SITE_DECIDES_LATE, n);
 #endif
 		count_lost(site, n);
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);

@@ -191,7 +191,7 @@ class HistShown(Shown):
             else:
                 self._text(fid, split, d)
         if not self.json_lines and len(rows) > len(shown):
-            self.out.write(f"… and {plural(len(rows) - len(shown), 'more')} (--top)\n")
+            self.out.write(f"… and {len(rows) - len(shown)} more (--top)\n")
         if not self.json_lines and not rows:
             self.out.write("  no call has returned\n")
 

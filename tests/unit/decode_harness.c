@@ -73,6 +73,12 @@ struct err *maps_read_telemetry(struct collector *self, struct telemetry_count *
 	return NULL;
 }
 
+struct err *waiting_settle(struct collector *self)
+{
+	(void)self;
+	return NULL;
+}
+
 uint64_t maps_read_misses(struct collector *self)
 {
 	(void)self;

@@ -25,7 +25,7 @@ OWN = (
         "names",
     ),
     *("format", "json", "text", "pairing", "queue", "writer", "process", "summary", "collector", "recording"),
-    *("frames", "chain"),
+    *("frames", "chain", "held"),
 )
 OFFSETS = (
     "error",
