@@ -265,11 +265,11 @@ struct fn_counters {
 	__u64 filtered_returns;
 	__u64 limited_returns;
 	__u64 returns_lost;
-	__u64 read_failures;   /* chunks that are CHUNK_FAULT */
-	__u64 undecidable;     /* filtered, because what --where asks could not be read */
-	__u64 waited;          /* calls that went into `waiting` undecided */
-	__u64 decided;         /* of them, those that came out again */
-	__u64 unfinished;      /* of them, those that had not returned at the end; the collector's own count */
+	__u64 read_failures; /* chunks that are CHUNK_FAULT */
+	__u64 undecidable;   /* filtered, because what --where asks could not be read */
+	__u64 waited;        /* calls that went into `waiting` undecided */
+	__u64 decided;       /* of them, those that came out again */
+	__u64 unfinished;    /* of them, those that had not returned at the end; the collector's own count */
 	__u64 untold; /* records that were sent of calls that are counted as filtered, sampled, limited or lost after all */
 	/* aggregate.bpf.c; `trace` counts these where it writes, but for `unpaired` where there is a condition */
 	__u64 counted;         /* calls that went into the sums */
@@ -277,8 +277,8 @@ struct fn_counters {
 	__u64 unpaired;        /* returns whose call was not seen */
 	__u64 sampled_returns; /* where the programs know which those are: with --where, and in rewrite.bpf.c */
 	/* rewrite.bpf.c only */
-	__u64 changed;         /* hits at which everything was written */
-	__u64 unchanged;       /* hits at which something could not be written */
+	__u64 changed;   /* hits at which everything was written */
+	__u64 unchanged; /* hits at which something could not be written */
 };
 
 /* A call that has not returned (map `open_calls`, value: u64 time of the call, ns; map `waiting`). g never moves, and the depth survives

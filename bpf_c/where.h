@@ -149,6 +149,9 @@ static __always_inline void where_init(struct where *w, struct where_room *room,
 	where_register(w->regs[8], ctx->r11);
 	where_register(w->regs[9], ctx->dx);
 	where_register(w->sp, ctx->sp);
+	/* at a return as at its RET, also where it is probed before */
+	if (site->kind == SITE_RETURN)
+		w->sp += site->frame;
 	w->bias = ctx->ip - site->addr;
 	w->goid = g->goid;
 	w->no_goid = g->flags & (REC_NO_G | REC_NO_CURG);
@@ -217,7 +220,7 @@ static __always_inline void where_key(struct open_key *key, const struct where *
 				      const struct goroutine *g, u64 id)
 {
 	key->g = g->g ? g->g : 1ull << 63 | (u32)id;
-	key->depth = g->stack_hi - w->sp - site->frame;
+	key->depth = g->stack_hi - w->sp - (site->kind == SITE_RETURN ? 0 : site->frame);
 	key->pid = id >> 32;
 	key->fid = site->fid;
 }
