@@ -83,7 +83,7 @@ static bool merge_once(struct merger *m, bool first)
 	return found;
 }
 
-/* Leave out the lists that do not stand, and their steps. `steps`: for each step its new index. */
+/* Leave out the lists that do not stand, and their steps. `steps`: for each step its new index, and for the end. */
 static void compact(struct merger *m, uint32_t *steps)
 {
 	struct plan *plan = m->plan;
@@ -100,6 +100,7 @@ static void compact(struct merger *m, uint32_t *steps)
 		if (stays)
 			plan->steps[n++] = plan->steps[i];
 	}
+	steps[plan->n_steps] = n;
 	for (size_t i = 0; i < plan->n_lists; i++)
 		if (m->same[i] == i) {
 			plan->lists[n_lists] = plan->lists[i];
@@ -112,12 +113,11 @@ static void compact(struct merger *m, uint32_t *steps)
 			plan->steps[i].off = (int32_t)m->same[plan->steps[i].off];
 	for (size_t i = 0; i < plan->n_dispatches; i++)
 		plan->dispatches[i].list = m->same[plan->dispatches[i].list];
+	/* Those without steps too: theirs begin where there may be none any more. */
 	for (size_t i = 0; i < n_lists; i++)
-		if (plan->lists[i].n_steps)
-			plan->lists[i].first_step = steps[plan->lists[i].first_step];
+		plan->lists[i].first_step = steps[plan->lists[i].first_step];
 	for (size_t i = 0; i < plan->n_sites; i++)
-		if (plan->sites[i].n_steps)
-			plan->sites[i].first_step = steps[plan->sites[i].first_step];
+		plan->sites[i].first_step = steps[plan->sites[i].first_step];
 	plan->n_lists = n_lists;
 	plan->n_steps = n;
 }

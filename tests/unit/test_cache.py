@@ -410,6 +410,17 @@ def test_a_plan_is_made_once(cache_folder: Path, planned: list[str], program: Pa
     assert planned == [str(program)]
 
 
+@pytest.mark.parametrize("pattern", ["*", "fmt.*", "runtime.*", "time.*"])
+def test_a_plan_of_many_functions_is_what_is_read_back(
+    cache_folder: Path, planned: list[str], program: Path, pattern: str
+) -> None:
+    """Everything that plans are made of passes the check of a kept one."""
+    with open_binary(str(program), (), None) as opened:
+        for _ in range(2):
+            opened.planned([pattern], [], ReadOptions()).__enter__().close()
+    assert planned == [str(program)]
+
+
 def test_another_request_has_another_plan(cache_folder: Path, planned: list[str], program: Path) -> None:
     functions(program)
     with open_binary(str(program), (), None) as opened:
