@@ -45,12 +45,11 @@ struct way_reads {
 /* A step, or the one in the list that is the same. *index_ret is STEPS_MAX where the list is full. */
 static struct err *add_step(struct way_reads *w, const struct step *step, uint32_t *index_ret)
 {
-	const struct step *steps = w->b->plan->steps + w->list->first_step;
-	uint32_t n = w->b->plan->n_steps - w->list->first_step;
+	uint32_t first = w->list->first_step, n = w->b->plan->n_steps - first;
 	bool added;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (!memcmp(&steps[i], step, sizeof(*step))) {
+		if (!memcmp(&w->b->plan->steps[first + i], step, sizeof(*step))) {
 			*index_ret = i;
 			return NULL;
 		}
