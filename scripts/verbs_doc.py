@@ -88,6 +88,20 @@ returns.""",
         ],
     ),
     (
+        "services",
+        """\
+Requests of Go services as spans and metrics, without naming a function: [services.md](services.md). Which of its rules
+fit a program it says without root; of one that serves nothing, none.""",
+        ["gopherscope services --explain -b shop | head -n 3"],
+    ),
+    (
+        "rewrite",
+        """\
+Change arguments and results of a running program: [examples/rewrite](../examples/rewrite/README.md). What it would
+write, and where, needs no root.""",
+        ["gopherscope rewrite -b shop --func main.pay --set 'cents=1' --set-result 'change=7' --dry-run | head -n 7"],
+    ),
+    (
         "report",
         """\
 A recording (`-o FILE.gscope`) in any format, later, elsewhere, and without root. What opens the result is said when it
