@@ -99,9 +99,13 @@ static __always_inline u64 write_bytes(u64 at, const struct write *w)
 	if (from > WRITE_BYTES - NEW_BYTES)
 		return WRITE_NOT_TRIED;
 	__builtin_memcpy(&last, w->bytes + from, NEW_BYTES); /* behind shorter ones are zeros */
-	opaque(len);
-	if (len > WRITE_BYTES)
+	/* Linux 6.1 does not learn from a comparison with 0 that a length is at least 1; adding 1 tells it. */
+	from = len - 1;
+	opaque(from);
+	if (from >= WRITE_BYTES)
 		return WRITE_NOT_TRIED;
+	opaque(from);
+	len = from + 1;
 	error = bpf_probe_write_user((void *)at, (void *)w->bytes, len);
 	return error ? refused(error) : check_written(at, len, last);
 }
