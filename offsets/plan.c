@@ -8,6 +8,7 @@
 
 #include "plan_build.h"
 #include "plan_expr.h"
+#include "plan_follow.h"
 #include "plan_where.h"
 
 #define FUNCS_MAX 100000 /* functions in one plan: more is a pattern that was not meant */
@@ -234,13 +235,24 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 	return NULL;
 }
 
+/* Do the parameters lead to memory? Then it must be read before the function writes to any. */
+static bool leads_to_memory(const struct plan_builder *b, const struct plan_func *f)
+{
+	for (uint32_t i = 0; i < f->n_params && f->has_types; i++)
+		if (holds_pointers(&b->plan->types, b->plan->vars[f->first_param + i].type, 0))
+			return true;
+	return false;
+}
+
 /* The site at which most words can be read; of those the cheapest, of those the first. */
-static struct err *choose_entry(struct plan_builder *b, const struct code *code, struct entry_words *words,
-				struct entry_site *site_ret, uint32_t *frame_ret, bool *found_ret)
+static struct err *choose_entry(struct plan_builder *b, const struct plan_func *f, const struct code *code,
+				struct entry_words *words, struct entry_site *site_ret, uint32_t *frame_ret,
+				bool *found_ret)
 {
 	struct track *states _cleanup_free_ = NULL;
 	struct entry_site *cand _cleanup_free_ = NULL;
 	size_t n_cand, best = SIZE_MAX, best_readable = 0;
+	bool follows = leads_to_memory(b, f);
 	struct err *err;
 
 	*found_ret = false;
@@ -253,7 +265,7 @@ static struct err *choose_entry(struct plan_builder *b, const struct code *code,
 		const struct track *t = &states[cand[c].insn];
 		size_t readable = 0;
 
-		if (!t->valid || t->sp_cfa > -8)
+		if (!t->valid || t->sp_cfa > -8 || (t->wrote && follows))
 			continue;
 		/* nor can a condition be asked where a call is not told from a turn of the loop */
 		if (cand[c].can_duplicate && (!b->returns || b->where))
@@ -447,7 +459,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	if (!err && (b->expressions || b->where))
 		plan_condition_drop(b, words->track, words->site, &words->n);
 	if (!err)
-		err = choose_entry(b, code, words, &site, &frame, &found);
+		err = choose_entry(b, f, code, words, &site, &frame, &found);
 	if (err)
 		return err;
 	if (!found)

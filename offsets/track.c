@@ -55,6 +55,7 @@ static void store_unknown(struct track *t, const cs_x86_op *op)
 	uint32_t width;
 	int base = x86_gpr(op->mem.base, &width), index = x86_gpr(op->mem.index, &width);
 
+	t->wrote = true;
 	if ((base >= 0 && t->gpr_is_stack[base]) || (index >= 0 && t->gpr_is_stack[index]))
 		t->n_slots = 0;
 }
@@ -237,8 +238,10 @@ static void track_other(csh cs, struct track *t, const cs_insn *in)
 	}
 	/* String stores go through RDI, however often. */
 	if (x->prefix[0] == X86_PREFIX_REP || x->prefix[0] == X86_PREFIX_REPNE || in->id == X86_INS_STOSQ ||
-	    in->id == X86_INS_MOVSQ)
+	    in->id == X86_INS_MOVSQ) {
 		t->n_slots = 0;
+		t->wrote = true;
+	}
 }
 
 static void start_state(struct track *t, const struct track_word *words, size_t n_words)

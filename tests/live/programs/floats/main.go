@@ -150,6 +150,24 @@ func looped(a float64, xs []float64) float64 {
 	return a
 }
 
+// What p points to is another before the call of use, where a is on the stack.
+//
+//go:noinline
+func bumped(p *point, a float64) float64 {
+	p.X = 7
+	use()
+	return a
+}
+
+//go:noinline
+func bumpedLater(p *point, a float64, n int) float64 {
+	p.X += a
+	p.Z = 3
+	sink += n
+	use()
+	return a + p.X
+}
+
 //go:noinline
 func squared(a float64) float64 { return a * a }
 
@@ -250,6 +268,12 @@ func one(a float64, n int) {
 	say("looped", list{a, nil}, list{r18})
 	r19 := squared(a)
 	say("squared", list{a}, list{r19})
+	q := &point{a, -a, b}
+	r21 := bumped(q, a)
+	say("bumped", list{a, a}, list{r21})
+	q = &point{a, -a, b}
+	r22 := bumpedLater(q, a, n)
+	say("bumpedLater", list{a, a, n}, list{r22})
 	r20 := unused(a, n)
 	say("unused", list{a, n}, list{r20})
 }
