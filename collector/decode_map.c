@@ -20,6 +20,7 @@ struct map_slot {
 struct map_walk {
 	const struct plan_map *m;
 	size_t first;                                 /* of its slots in d->slots */
+	bool changed;                                 /* while it was read */
 	char cut[sizeof(((struct decoder *)0)->why)]; /* why a part of it was not read; "" */
 };
 
@@ -77,6 +78,23 @@ static bool add_group(struct decoder *d, struct map_walk *w, const struct place 
 	return true;
 }
 
+/* Was something read twice, and not the same? */
+static bool has_changed(const struct decoder *d, uint64_t addr)
+{
+	const struct chunk_view *first = NULL;
+
+	for (uint32_t i = 0; i < d->view->n_chunks; i++) {
+		const struct chunk_view *v = &d->view->chunks[i];
+
+		if (v->addr != addr || !v->len)
+			continue;
+		if (first && memcmp(first->data, v->data, first->len < v->len ? first->len : v->len) != 0)
+			return true;
+		first = first ? first : v;
+	}
+	return false;
+}
+
 /* Buckets from an address on, each with its chain of further ones. */
 static void add_buckets(struct decoder *d, struct map_walk *w, uint64_t addr, uint64_t n)
 {
@@ -87,6 +105,7 @@ static void add_buckets(struct decoder *d, struct map_walk *w, uint64_t addr, ui
 		cut(d, w);
 		return;
 	}
+	w->changed |= has_changed(d, addr);
 	for (uint64_t i = 0; i < n && (i + 1) * w->m->group_size <= bucket.n_mem; i++) {
 		next = place_at(&bucket, i * w->m->group_size);
 		at = addr + i * w->m->group_size;
@@ -112,6 +131,7 @@ static void add_groups(struct decoder *d, struct map_walk *w, uint64_t addr, uin
 		cut(d, w);
 		return;
 	}
+	w->changed |= has_changed(d, addr);
 	for (uint64_t i = 0; i < n && (i + 1) * w->m->group_size <= groups.n_mem; i++) {
 		group = place_at(&groups, i * w->m->group_size);
 		add_group(d, w, &group, addr + i * w->m->group_size);
@@ -311,7 +331,7 @@ static const char *open_map(struct decoder *d, struct map_walk *w, uint64_t addr
 	if (*total_ret > LENGTH_MAX)
 		return missing(d, "unreadable", "its count is no number of entries") ? NULL : d->word;
 	/* More live slots than entries: it changed between the reads. */
-	*raced_ret |= d->n_slots - w->first > *total_ret;
+	*raced_ret |= d->n_slots - w->first > *total_ret || w->changed || has_changed(d, addr);
 	return NULL;
 }
 

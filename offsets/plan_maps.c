@@ -9,6 +9,7 @@
 #include "plan_follow.h"
 
 #define GROUPS_MAX 8u      /* buckets or groups that are read of one array */
+#define AGAIN_MAX 2048u    /* bytes of groups that are read twice */
 #define DIRECTORY_MAX 2u   /* tables that are read: up to 1024 entries each */
 #define MAP_KEY_INLINE 128 /* bytes: larger keys and elements stand behind a pointer (internal/abi.MapMaxKeyBytes) */
 
@@ -239,6 +240,17 @@ static struct err *read_groups(struct list_builder *r, const struct step *step, 
 	return err || !added ? err : each_group(r, &copy, type, hops, part);
 }
 
+/* What was read first is read again when the rest has been: a map that is written meanwhile differs, where its flag did not tell. */
+static struct err *read_again(struct list_builder *r, const struct step *head, const struct step *first)
+{
+	struct err *err = NULL;
+	bool added;
+
+	if ((first->op == STEP_UNLESS ? first->len : first->max) <= AGAIN_MAX)
+		err = list_step(r, first, &added);
+	return err ? err : list_step(r, head, &added);
+}
+
 struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t type)
 {
 	struct step head = { .op = STEP_READ, .src.ptr = list_word(r, s, 0) };
@@ -261,10 +273,14 @@ struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t 
 					.len = m.group_size,
 					.max = groups_bytes(&m),
 					.src = { HEADER_WORD(m.buckets), HEADER_WORD(m.shift) } };
+		struct step old = buckets;
+
+		old.plus = 1; /* a map that grows for want of room has half as many old ones */
+		old.src.ptr = HEADER_WORD(m.old_buckets);
 		err = read_groups(r, &buckets, &m, type, s->hops, &s->part);
-		buckets.plus = 1; /* a map that grows for want of room has half as many old ones */
-		buckets.src.ptr = HEADER_WORD(m.old_buckets);
-		return err ? err : read_groups(r, &buckets, &m, type, s->hops, &s->part);
+		if (!err)
+			err = read_groups(r, &old, &m, type, s->hops, &s->part);
+		return err ? err : read_again(r, &head, &buckets);
 	}
 	struct step small = { .op = STEP_UNLESS,
 			      .len = m.group_size,
@@ -285,7 +301,9 @@ struct err *follow_map(struct list_builder *r, const struct source *s, uint32_t 
 			     .max = DIRECTORY_MAX,
 			     .off = list,
 			     .src.ptr = { .kind = LOC_CHUNK, .index = r->b->plan->n_steps - 1 - r->first_step } };
-	return err ? err : list_step(r, &each, &added);
+	if (!err)
+		err = list_step(r, &each, &added);
+	return err ? err : read_again(r, &head, &small);
 }
 
 struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops, const struct map_part *part)
