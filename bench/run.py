@@ -120,7 +120,11 @@ def cost(tracer: Tracer) -> None:
     print(f"\nWhat a call costs ({CALLS} calls in a tight loop, median of {ROUNDS} rounds, Go {version})")
     program = own_copy(tracer, go_versions.go_program(LOOP, GO))
     out = tracer.folder / "events"
-    for function, wanted in (("ints", 1.3), ("text", 1.6)):
+    for function, what, wanted in (
+        ("ints", "two ints", 1.3),
+        ("text", "two ints and a 16-byte string", 1.6),
+        ("values", "a struct behind a pointer and a slice of 8", 2.2),
+    ):
         _, instruction = entry_site(program, f"main.{function}")
         bare, empty, ours = [], [], []
         for _ in range(ROUNDS):
@@ -136,7 +140,7 @@ def cost(tracer: Tracer) -> None:
             summary = json.loads(out.read_text().splitlines()[-1])
             assert run.status == 0 and summary["lost"] == 0, (run, summary)
             out.unlink()
-        print("  two ints:" if function == "ints" else "  two ints and a 16-byte string:")
+        print(f"  {what}:")
         row("  no probe", f"{statistics.median(ns.cpu for ns in bare):.1f} ns")
         row(f"  empty program at `{instruction}`", f"{statistics.median(ns.cpu for ns in empty):.0f} ns")
         row("  arguments, goroutine, time (--no-results)", f"{statistics.median(ns.cpu for ns in ours):.0f} ns")

@@ -34,6 +34,18 @@ func text(a int, b int, s string) int {
 	return leaf(a) + b + len(s)
 }
 
+type order struct {
+	ID, Price int64
+	Paid      bool
+	Weight    float64
+	Count     uint32
+}
+
+//go:noinline
+func values(o *order, xs []int) int {
+	return leaf(int(o.ID)) + len(xs)
+}
+
 // CPU time of this thread in ns, by CLOCK_THREAD_CPUTIME_ID (linux/time.h).
 func cpu() int64 {
 	var ts syscall.Timespec
@@ -43,14 +55,19 @@ func cpu() int64 {
 
 func main() {
 	n := flag.Int("n", 1000003, "calls")
-	name := flag.String("func", "ints", "ints or text")
+	name := flag.String("func", "ints", "ints, text or values")
 	flag.Parse()
 	fmt.Println("ready")
 	bufio.NewReader(os.Stdin).ReadString('\n')
 	s := "sixteen bytes ok"[:16]
+	o, xs := &order{7, 1999, true, 1.5, 3}, []int{1, 2, 3, 4, 5, 6, 7, 8}
 	runtime.LockOSThread()
 	start, startCPU := time.Now(), cpu()
-	if *name == "text" {
+	if *name == "values" {
+		for i := 0; i < *n; i++ {
+			sink += values(o, xs)
+		}
+	} else if *name == "text" {
 		for i := 0; i < *n; i++ {
 			sink += text(i, 2, s)
 		}
