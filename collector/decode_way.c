@@ -119,13 +119,14 @@ static bool go_key(struct decoder *d, struct spot *at, const struct plan_way *wa
 	return map_find(d, addr, at->type, way, &at->addr);
 }
 
-/* The name of the type that the run-time system describes at this offset of its types. */
-static const char *name_of_runtime_type(const struct decoder *d, uint64_t offset)
+/* The name of a run-time type, by its link address. */
+static const char *name_of_type(const struct decoder *d, uint64_t addr, char buf[RTYPE_NAME_MAX])
 {
 	for (size_t i = 0; i < d->plan->types.n; i++)
-		if (d->plan->types.v[i].runtime_type == offset)
+		if (d->plan->types.v[i].runtime_type &&
+		    d->plan->binary.types_base + d->plan->types.v[i].runtime_type == addr)
 			return plan_string(d->plan, d->plan->types.v[i].name);
-	return "another type";
+	return d->names && names_type_name(d->names, addr, buf) ? buf : "another type";
 }
 
 static bool go_assert(struct decoder *d, struct spot *at, const struct plan_way *way)
@@ -149,9 +150,10 @@ static bool go_assert(struct decoder *d, struct spot *at, const struct plan_way 
 	if (!want->runtime_type)
 		return missing(d, "not decoded", "a type without a run-time type");
 	if (type - bias - d->plan->binary.types_base != want->runtime_type) {
+		char name[RTYPE_NAME_MAX];
+
 		missing(d, "unreadable", "");
-		snprintf(d->why, sizeof(d->why), "it holds %s",
-			 name_of_runtime_type(d, type - bias - d->plan->binary.types_base));
+		snprintf(d->why, sizeof(d->why), "it holds %.50s", name_of_type(d, type - bias, name));
 		return false;
 	}
 	if (way->lo) {

@@ -17,6 +17,7 @@ FUNC = "main.(*Base).handle"
 VERSIONS = ("1.15", "1.21", "1.26")
 TOGETHER = 8  # expressions of one trace: all of them are more than one probe can read
 ROUNDS = 3
+WHOLE_PATH = "a type has its package's whole path: *net/http.Request"
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_values(version: str, ways: Callable[..., Path], tracer: Tracer, tmp_pat
     program = ways(version)
     said = spoken(tracer_free_run(tracer, program))
     texts = sorted(said[0])
-    assert len(texts) == 51
+    assert len(texts) == 56
     for i in range(0, len(texts), TOGETHER):
         part = texts[i : i + TOGETHER]
         run, events = trace(
@@ -97,11 +98,26 @@ def test_what_is_not_there_is_said(version: str, ways: Callable[..., Path], trac
         "r.Method[40]": "unreadable: index 40, length 2",
         "*r.Next.Next": "unreadable: nil pointer",
     }
-    _, events = trace(tracer, ways(version), tmp_path / "events", "--no-results", "--args", ", ".join(texts))
+    assert assert_not_there(texts, ways(version), tracer, tmp_path) == 0  # nothing was read that is not there
+    # of an interface: what it holds instead; its data is read as what was asked for, and left unused
+    texts = {
+        "r.Err.(main.Coded)": "unreadable: it holds *main.OpError",
+        "r.Err.(*main.OpError).Err.(*main.OpError).Code": "unreadable: it holds *errors.errorString",
+        "r.Any.(*main.OpError).Op": "unreadable: it holds main.Coded",
+        "r.Any.(int)": "unreadable: it holds main.Coded",
+        "r.Next.Err.(*main.OpError).Op": "unreadable: nil interface",
+        "r.Next.Any.(main.Coded)": "unreadable: nil interface",
+    }
+    assert_not_there(texts, ways(version), tracer, tmp_path)
+
+
+def assert_not_there(texts: dict[str, str], program: Path, tracer: Tracer, tmp_path: Path) -> Any:
+    """All of them are null, for these reasons. Returns how many reads failed."""
+    _, events = trace(tracer, program, tmp_path / "events", "--no-results", "--args", ", ".join(texts))
     (call,) = of_type(events, "call")
     assert call["args"] == dict.fromkeys(texts)
     assert call["notes"] == {text: [why] for text, why in texts.items()}
-    assert events[-1]["totals"]["read_failures"] == 0  # nothing was read that is not there
+    return events[-1]["totals"]["read_failures"]
 
 
 def test_within_lists_notes_name_the_element(ways: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
@@ -156,6 +172,29 @@ def test_patterns_leave_out_what_does_not_fit(ways: Callable[..., Path], tracer:
     (call,) = of_type(parse(out.read_text()), "call")
     assert (call["func"], call["args"]) == ("main.other", {"r.Path": "/path/1"})
     assert f"warning: {FUNC} is not traced: the expressions do not fit: main.Request has no field 'Path'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message", "hint"),
+    [
+        ("r.Err.(*main.OpEror).Op", 7, "the program has no type '*main.OpEror'", WHOLE_PATH),
+        ("r.Err.(*main.OpError).Opp", 22, "main.OpError has no field 'Opp'", "did you mean 'Op'?"),
+        ("r.Err.Op", 6, "an interface (error) has no fields", "name the type that it holds: x.(*pkg.T).Field"),
+        ("r.Err.(error)", 7, "'error' is an interface, and an interface holds no other", "name the type that it holds"),
+        ("r.Method.(string)", 0, "string is no interface", ""),
+        ("*n", 0, "int is no pointer", ""),
+        ("len(n)", 4, "int has no length", ""),
+        ("r.Headers[:3].Nam", 14, "main.Header has no field 'Nam'", "did you mean 'Name'?"),
+        ("grid[3].Name", 5, "[3]main.Header has only 3 elements", ""),
+        ("r.Headers[:200].Name", 9, "these are more than 128 values", "bound the range: xs[:8].Name"),
+    ],
+)
+def test_wrong_expressions(
+    ways: Callable[..., Path], tracer: Tracer, text: str, column: int, message: str, hint: str
+) -> None:
+    run = tracer("-b", ways(), "--func", FUNC, "--args", text)
+    said = f"error: {FUNC}: {message}\n  {text}\n  {' ' * column}^\n" + (f"hint: {hint}\n" if hint else "")
+    assert (run.status, run.stdout, run.stderr) == (2, "", said)
 
 
 def test_fits_none(ways: Callable[..., Path], tracer: Tracer) -> None:

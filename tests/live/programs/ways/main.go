@@ -75,6 +75,8 @@ func other(r *URL) string {
 	return r.Path
 }
 
+type object = map[string]interface{}
+
 var sink int
 
 func say(values map[string]interface{}) {
@@ -180,7 +182,13 @@ func calls(i int) {
 		"grid[:2].Name":          names(grid[:2]),
 		"grid[1:]":               grid[1:],
 		"n":                      i,
-		"r.Empty":                struct{}{},
+
+		"r.Err.(*main.OpError).Op":                         "read",
+		"r.Err.(*main.OpError).Code":                       100 + i,
+		"*r.Err.(*main.OpError).Err.(*errors.errorString)": object{"s": "inner"},
+		"len(r.Err.(*main.OpError).Op)":                    4,
+		"r.Any.(main.Coded)":                               40 + i,
+		"r.Empty":                                          struct{}{},
 	})
 	r.Base.handle(r, s, xs, grid, i)
 	other(r.URL)
