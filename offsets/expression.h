@@ -102,13 +102,20 @@ struct expression_name {
 	uint32_t type;
 	bool result;
 	bool hit; /* neither parameter nor result, but of the hit itself: pid */
+	/* a variable that the function captured: a field of what the scope's `context` points to */
+	bool captured;
+	bool shared; /* the field is a pointer to the variable */
+	uint32_t offset;
 };
+
+#define EXPR_CONTEXT UINT32_MAX /* `var` of an EXPR_NAME that stands for the scope's context */
 
 struct expression_scope {
 	struct type_table *types; /* grows by what is met on the way */
 	struct dwarf_info *dwarf; /* NULL: only what the table has already */
 	const struct expression_name *names;
 	size_t n_names;
+	uint32_t context; /* where any is captured: type of a pointer to a struct */
 };
 
 /* Give every node its type. ERR_USAGE with the place where it does not fit: the expression is wrong for these names and types. */

@@ -161,8 +161,45 @@ static struct err *take_each(struct resolver *r, uint16_t node)
 
 /* ---- names --------------------------------------------------------------------------------------------------- */
 
-static struct err *resolve_name(struct resolver *r, const struct expr_node *in, struct expr_node *node)
+static struct err *add_implied(struct resolver *r, struct expr_node *node, uint32_t type, uint16_t *node_io)
 {
+	struct err *err = set_type(r, node, type);
+
+	node->implied = true;
+	return err ? err : expression_add(r->out, node, node_io);
+}
+
+/* A captured variable: from the closure's context to its field, and on where that is a pointer to it. */
+static struct err *resolve_captured(struct resolver *r, const struct expr_node *in, const struct expression_name *n,
+				    uint16_t *ret)
+{
+	struct expr_node node = *in;
+	struct err *err = expression_intern(r->out, n->name, (uint32_t)strlen(n->name), &node.name);
+
+	r->out->params = true;
+	node.var = EXPR_CONTEXT;
+	if (!err)
+		err = set_type(r, &node, r->scope->context);
+	if (!err)
+		err = expression_add(r->out, &node, ret);
+	if (!err)
+		err = follow_to(r, GO_STRUCT, ret);
+	if (err)
+		return err;
+	struct expr_node field = derive(r, EXPR_FIELD, *ret, in->end);
+	field.offset = n->offset;
+	field.name = node.name;
+	field.name_len = (uint32_t)strlen(n->name);
+	err = add_implied(r, &field, n->type, ret);
+	if (err || !n->shared)
+		return err;
+	struct expr_node deref = derive(r, EXPR_DEREF, *ret, in->end);
+	return add_implied(r, &deref, r->scope->types->v[n->type].elem, ret);
+}
+
+static struct err *resolve_name(struct resolver *r, const struct expr_node *in, uint16_t *ret)
+{
+	struct expr_node node = *in;
 	const char *name = expression_string(r->in, in);
 	struct hint hint = { .wanted = name };
 	char text[400];
@@ -171,11 +208,15 @@ static struct err *resolve_name(struct resolver *r, const struct expr_node *in, 
 		const struct expression_name *n = &r->scope->names[i];
 
 		if (!strcmp(n->name, name)) {
-			node->var = i;
+			if (n->captured)
+				return resolve_captured(r, in, n, ret);
+			node.var = i;
 			r->out->params |= !n->result && !n->hit;
 			r->out->results |= n->result;
-			struct err *err = expression_intern(r->out, name, in->name_len, &node->name);
-			return err ? err : set_type(r, node, n->type);
+			struct err *err = expression_intern(r->out, name, in->name_len, &node.name);
+			if (!err)
+				err = set_type(r, &node, n->type);
+			return err ? err : expression_add(r->out, &node, ret);
 		}
 		hint_see(&hint, n->name);
 	}
@@ -588,15 +629,12 @@ static bool is_used_as_key(const struct expression *e, uint16_t node)
 static struct err *resolve_node(struct resolver *r, uint16_t index, uint16_t *ret)
 {
 	const struct expr_node *in = &r->in->nodes[index];
-	struct expr_node node = *in;
-	struct err *err = NULL;
 
 	if (in->op >= EXPR_FIELD && in->op <= EXPR_CAP)
 		*ret = r->made[in->a];
 	switch (in->op) {
 	case EXPR_NAME:
-		err = resolve_name(r, in, &node);
-		return err ? err : expression_add(r->out, &node, ret);
+		return resolve_name(r, in, ret);
 	case EXPR_FIELD:
 		return resolve_field(r, in, ret);
 	case EXPR_DEREF:

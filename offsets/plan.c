@@ -75,10 +75,31 @@ struct err *plan_add_var(struct plan_builder *b, const char *name, bool result, 
 	return err ? err : plan_append(b, vars, var);
 }
 
+static struct err *bool_type(struct plan_builder *b, uint32_t *ret)
+{
+	struct go_type t = {
+		.kind = GO_BOOL, .flags = TYPE_COMPLETE, .align = 1, .size = 1, .elem = TYPE_NONE, .key = TYPE_NONE
+	};
+	struct err *err = plan_intern(b, "bool", &t.name);
+
+	return err ? err : type_table_add(&b->plan->types, &t, ret);
+}
+
+/* The body of a loop over a function: F-range1, or within another F-range1-range2. It says whether the loop goes on, by a result that is not in
+ * the debug information (cmd/compile/internal/rangefunc). */
+static bool is_loop_body(const char *name)
+{
+	const char *last = strrchr(name, '-');
+
+	return last && !strncmp(last, "-range", 6) && last[6] >= '1' && last[6] <= '9' &&
+	       !last[6 + strspn(last + 6, "0123456789")];
+}
+
 /* Parameters, then results, in the order of the signature. dies_ret: the DIE of each, 0 for made-up ones. */
 static struct err *add_signature(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df)
 {
 	struct err *err = NULL;
+	uint32_t type;
 
 	f->first_param = b->plan->n_vars;
 	for (size_t i = 0; i < df->n_params && !err; i++)
@@ -88,7 +109,10 @@ static struct err *add_signature(struct plan_builder *b, struct plan_func *f, co
 	for (size_t i = 0; i < df->n_params && !err; i++)
 		if (df->params[i].result)
 			err = plan_add_var(b, df->params[i].name, true, f->n_results++, df->params[i].type);
-	return err;
+	if (err || f->n_results || !is_loop_body(df->name))
+		return err;
+	err = bool_type(b, &type);
+	return err ? err : plan_add_var(b, "", true, f->n_results++, type);
 }
 
 /* ---- the witness -------------------------------------------------------------------------------------------- */
@@ -231,6 +255,11 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 		}
 		die++;
 		param++;
+	}
+	if (b->expressions && b->context != TYPE_NONE && out->n < TRACK_WORDS) {
+		/* the closure's context comes in RDX, the last of a record's registers (abi-internal.md) */
+		out->track[out->n] = (struct track_word){ .size = 8, .place = RECORD_REGS - 1 };
+		out->site[out->n++] = (struct site_word){ .value = f->n_params, .size = 8 };
 	}
 	return NULL;
 }
@@ -519,6 +548,8 @@ static struct err *plan_function(struct plan_builder *b, const struct func *func
 		f.line = file ? line : 0;
 		err = plan_intern(b, file, &f.file);
 	}
+	if (!err && b->expressions)
+		err = plan_read_context(b, &f, df);
 	if (!err && b->expressions)
 		err = plan_expressions_enter(b, &f);
 	if (!err && b->where && !f.refused)

@@ -16,6 +16,7 @@ struct plan_builder {
 	size_t n_patterns;
 	struct plan *plan;
 	struct func_abi abi; /* of the function that is being planned */
+	uint32_t context; /* of it, where expressions are asked for: type of a pointer to what it captured; TYPE_NONE */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
 		cap_dispatches, cap_maps, cap_ways, cap_closures, cap_filters;
@@ -30,6 +31,9 @@ struct plan_builder {
 void plan_lists_destroy(struct plan_lists *lists);
 void plan_interfaces_destroy(struct plan_interfaces *interfaces);
 void plan_closures_destroy(struct plan_closures *closures);
+
+/* Fill in b->context. */
+struct err *plan_read_context(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df);
 
 /* A struct type of what a function captured; TYPE_NONE where that is nothing or not known. *partial_ret: some is not known. */
 struct err *plan_closure_type(struct plan_builder *b, const struct dwarf_closure *closure, uint32_t *type_ret,

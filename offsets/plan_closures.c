@@ -178,6 +178,22 @@ struct err *plan_closure_type(struct plan_builder *b, const struct dwarf_closure
 	return err;
 }
 
+struct err *plan_read_context(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df)
+{
+	struct go_type t = {
+		.kind = GO_POINTER, .flags = TYPE_COMPLETE, .align = 8, .size = 8, .elem = TYPE_NONE, .key = TYPE_NONE
+	};
+	struct err *err;
+	bool partial;
+
+	b->context = TYPE_NONE;
+	if (!df || f->abi != GO_ABI_INTERNAL || dwarf_is_method_value(df->name))
+		return NULL;
+	struct dwarf_closure closure = { .entry = f->entry, .die = df->die, .name = df->name };
+	err = forgive(plan_closure_type(b, &closure, &t.elem, &partial));
+	return err || t.elem == TYPE_NONE ? err : type_table_add(&b->plan->types, &t, &b->context);
+}
+
 static int by_entry(const void *a, const void *b)
 {
 	const struct dwarf_closure *x = a, *y = b;

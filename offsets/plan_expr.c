@@ -74,9 +74,13 @@ static struct err *check_typed(const struct expression *e)
 static struct err *resolve_all(struct plan_builder *b, struct plan_func *f)
 {
 	struct plan_expressions *x = b->expressions;
-	size_t n = f->n_params + f->n_results;
+	const struct go_type *context = b->context == TYPE_NONE ? NULL : &b->plan->types.v[b->context];
+	const struct go_type *captured = context ? &b->plan->types.v[context->elem] : NULL;
+	size_t n_vars = f->n_params + f->n_results, n = n_vars + (captured ? captured->n_fields : 0);
 	struct expression_name *names _cleanup_free_ = calloc(n + 1, sizeof(*names));
-	struct expression_scope scope = { .types = &b->plan->types, .dwarf = b->dwarf, .names = names, .n_names = n };
+	struct expression_scope scope = {
+		.types = &b->plan->types, .dwarf = b->dwarf, .names = names, .n_names = n, .context = b->context
+	};
 	struct err *err = NULL;
 
 	leave(x);
@@ -87,7 +91,19 @@ static struct err *resolve_all(struct plan_builder *b, struct plan_func *f)
 	if (!f->has_types)
 		return err_create(ERR_USAGE,
 				  "its parameters and results are not known; hint: expressions need debug information");
-	for (size_t i = 0; i < n && !err; i++) {
+	for (size_t i = n_vars; i < n && !err; i++) {
+		const struct go_field *field = &b->plan->types.fields[captured->first_field + i - n_vars];
+		const char *name = plan_string(b->plan, field->name);
+
+		names[i].captured = true;
+		names[i].shared = name[0] == '&';
+		names[i].name = strdup(name + names[i].shared);
+		names[i].type = field->type;
+		names[i].offset = (uint32_t)field->offset;
+		if (!names[i].name)
+			err = &err_nomem;
+	}
+	for (size_t i = 0; i < n_vars && !err; i++) {
 		const struct plan_var *var =
 			&b->plan->vars[i < f->n_params ? f->first_param + i : f->first_result + i - f->n_params];
 		/* a copy: the table's strings move when types are added */
@@ -165,7 +181,10 @@ struct plan_need plan_expression_need(const struct plan_builder *b, const struct
 	uint16_t chain[EXPR_NODES_MAX] = { 0 };
 	size_t n = plan_expression_chain(e, end, chain);
 	uint32_t var = e->nodes[chain[0]].var, type = e->nodes[chain[0]].type;
-	struct plan_need need = { .var = var < f->n_params ? var : var - f->n_params, .is_param = var < f->n_params };
+	struct plan_need need = { .var = var == EXPR_CONTEXT ? f->n_params
+					 : var < f->n_params ? var
+							     : var - f->n_params,
+				  .is_param = var == EXPR_CONTEXT || var < f->n_params };
 
 	for (size_t i = 1; i < n; i++) {
 		const struct expr_node *node = &e->nodes[chain[i]];

@@ -62,7 +62,7 @@ struct track_word {    /* a word of a parameter at the first instruction */
 	uint32_t size; /* bytes */
 	bool on_stack;
 	bool in_float;
-	int32_t place; /* register index in ABI order, or bytes from the CFA (the stack pointer before the call) */
+	int32_t place; /* register index in ABI order (9: RDX), or bytes from the CFA (the stack pointer before the call) */
 };
 
 struct track_slot {

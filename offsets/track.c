@@ -258,7 +258,7 @@ static void start_state(struct track *t, const struct track_word *words, size_t 
 					(struct track_slot){ .cfa = w->place, .size = w->size, .word = i };
 		} else if (w->in_float && w->place >= 0 && w->place < 16) {
 			t->xmm[w->place] = i;
-		} else if (w->place >= 0 && w->place < 9) {
+		} else if (w->place >= 0 && w->place <= 9) {
 			t->gpr[w->place] = i;
 		}
 	}

@@ -107,3 +107,39 @@ def test_depth(trace: Trace) -> None:
     _, calls = trace("1.26", "nopt", "--depth", "1")
     inner = calls[7]["args"]["f"]["captured"]["inner"]
     assert (inner["captured"], calls[7]["notes"]) == (None, {"f.inner": ["depth: captured variables"]})
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"), [("1.23.12", "default"), ("1.26", "default"), ("1.26", "nopt"), ("1.27", "pie")]
+)
+def test_captured_variables_by_name(
+    version: str, mode: str, go_program: Callable[..., Path], own_copy: Callable[[Path], Path], tracer: Tracer
+) -> None:
+    """Within --args they are names as parameters are; one that is shared stands for what it is now."""
+    program = own_copy(go_program(CLOSURES, version, mode))
+    for function, line, texts in (
+        ("main.calls.func2", 1, {"s": "s", "list[1]": "b", "len(list)": 2, "k": 1}),
+        ("main.calls.func3", 2, {"p.Y": 9, 'm["a"]': "m", "*p": "p"}),
+        ("main.calls.func5", 4, {"counter": "&counter", "name": "&name", "name[:3]": "bef", "n": "n", "k": 1}),
+    ):
+        out = program.parent / "events"
+        own = ("--func", function, "--no-results", "--args", ", ".join(texts), "-f", "jsonl", "-o", out)
+        result = tracer(*own, "--", program)
+        assert result.status == 0, result.stderr
+        said = [json.loads(text)[0] for text in result.stdout.splitlines()][line:54:18]
+        calls = of_type(parse(out.read_text()), "call")
+        assert len(calls) == len(said) == 3
+        for call, captured in zip(calls, said):
+            want = {text: captured.get(value, value) for text, value in texts.items()}
+            if 'm["a"]' in want:
+                want['m["a"]'] = captured["m"]["a"]
+            assert (call["args"], call["notes"]) == (want, {})
+
+
+def test_a_name_that_is_not_captured(go_program: Callable[..., Path], tracer: Tracer) -> None:
+    run = tracer("-b", go_program(CLOSURES, "1.26"), "--func", "main.calls.func5", "--args", "countr")
+    assert (run.status, run.stdout) == (2, "")
+    assert run.stderr == (
+        "error: main.calls.func5: there is no parameter or result 'countr'\n  countr\n  ^\n"
+        "hint: did you mean 'counter'?\n"
+    )
