@@ -24,8 +24,10 @@ func spoken(v reflect.Value) (text string, ok bool) {
 		return x.Format(time.RFC3339Nano), true
 	case net.IP:
 		return x.String(), x != nil
+	case url.URL:
+		return x.String(), true
 	}
-	return "", false
+	return spokenSince(v)
 }
 
 //go:noinline
@@ -102,9 +104,16 @@ func init() {
 		if err != nil {
 			panic(err)
 		}
-		t.enter("u", &u)
-		r0 := zURL(u)
-		t.out("", &r0)
+		plain, err := url.Parse("http://example.com/gr%C3%B6%C3%9Fe/a b/c%2Fd;e?q=1#end (of it)")
+		if err != nil {
+			panic(err)
+		}
+		for _, u := range []*url.URL{u, plain, {Path: "a:b"}, {}, {Scheme: "mailto", Opaque: "someone@example.com"}} {
+			u := u
+			t.enter("u", &u)
+			r0 := zURL(u)
+			t.out("", &r0)
+		}
 	})
 	add("zContext", func(t *trial) {
 		cancellable, cancel := context.WithCancel(context.Background())
