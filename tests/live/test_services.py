@@ -140,6 +140,23 @@ def test_requests_that_do_not_end_as_they_should(
     assert by_path["/\x00\x1b[31m\ufffd\n"]["attributes"]["http.response.status_code"] == 404
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_parent_that_the_caller_names(
+    tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path], version: str
+) -> None:
+    """From the header field of W3C Trace Context, in maps of both layouts."""
+    server, address = web(tracer, own_copy(go_program(WEB / "main.go", version)))
+    tracing = attached(services(tracer, "-p", server.pid))
+    trace_id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    fields = f"X-A: 1\r\ntraceparent: 00-{trace_id}-{parent}-01\r\n" + "".join(f"X-{i}: {i}\r\n" for i in range(23))
+    talk(address, f"GET /ok HTTP/1.0\r\n{fields}\r\n".encode())
+    talk(address, b"GET /ok HTTP/1.0\r\ntraceparent: nonsense\r\n\r\n")
+    until(lambda: tracing.count("span") >= 2, "the spans")
+    with_parent, without = spans(ended(tracing))
+    assert (with_parent["trace_id"], with_parent["parent_id"]) == (trace_id, parent)
+    assert "parent_id" not in without and without["trace_id"] != trace_id
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

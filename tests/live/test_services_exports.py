@@ -160,7 +160,7 @@ def receiver() -> Iterator[Receiver]:
 def test_otlp(
     tracer: Tracer, receiver: Receiver, go_program: Callable[..., Path], own_copy: Callable[[Path], Path]
 ) -> None:
-    server, address = web(tracer, own_copy(go_program(WEB, "1.26")), "-n", 101, "-workers", 5)
+    server, _ = web(tracer, own_copy(go_program(WEB, "1.26")), "-n", 101, "-workers", 5)
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_SERVICE_NAME": "shop"}
     tracing = attached(services(tracer, "-p", server.pid, env=env))
     server.go()
