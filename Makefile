@@ -111,6 +111,10 @@ lint: packages-build packages-lint build dev services ## the compilers' warnings
 bench: build packages-demo ## measure, each figure as a ratio within one run (BENCH_ARGS="--only NAME")
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/run.py $(BENCH_ARGS)
 
+.PHONY: bench-services
+bench-services: build packages-demo ## measure what `services` costs for each request
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/services.py $(BENCH_ARGS)
+
 .PHONY: matrix
 matrix: build packages-test dev ## every Go version × every kind of build, value by value; writes docs/matrix.md
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) tests/matrix/run.py -o docs/matrix.md

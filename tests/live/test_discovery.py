@@ -169,7 +169,7 @@ def test_events_name_the_process(server: Callable[[], Program]) -> None:
     try:
         list(events.take())
         program = server()
-        port = int(program.line())
+        program.line()
         tell(program, "listen")
         program.end()
         seen: list[tuple[str, int]] = []
@@ -180,7 +180,7 @@ def test_events_name_the_process(server: Callable[[], Program]) -> None:
             )[1],
             "the events of a process",
         )
-        bind = [] if "bind" in events.missing else [("bind", port)]
+        bind = [] if "bind" in events.missing else [("bind", 0)]  # any port was asked for
         assert seen == [("exec", 0), *bind, ("listen", 0), ("exit", 0)]
         assert events.lost() == 0
     finally:

@@ -87,9 +87,9 @@ def prepare_parser(parser: Parser) -> None:
     kernel.add_argument(
         "--buffer",
         type=options.size,
-        default=options.size("16M"),
+        default=options.size("32M"),
         metavar="SIZE",
-        help="room for events of one executable (16M)",
+        help="room for events of one executable (32M)",
     )
     parser.description = (
         "Requests of the Go services on this machine as spans and metrics.\n"

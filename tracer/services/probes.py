@@ -29,7 +29,7 @@ PIPE_SIZE = 1 << 20  # bytes: what the collector may be ahead of this process
 @dataclass(frozen=True)
 class ProbeOptions:
     groups: frozenset[str] = frozenset()
-    buffer_size: int = 16 << 20
+    buffer_size: int = 32 << 20
     buffer: str = ""
     attach: str = ""
     service_name: str = ""  # of every process; "": each by its own

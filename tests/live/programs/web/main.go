@@ -2,7 +2,7 @@
 
 // A net/http server, HTTP/1 and HTTP/2 (with a certificate made for the run), and a load on it from its own client.
 //
-//	web [-n N] [-workers W] [-rate R] [-http2] [-addr ADDRESS]
+//	web [-n N] [-workers W] [-rate R] [-http2] [-addr ADDRESS] [-to ADDRESS]
 //
 // Prints the address; after a line on its standard input it sends N requests from each of W workers (R a second in all),
 // and prints what it got. Its own handlers count too: that is what spans are held against.
@@ -107,6 +107,7 @@ func main() {
 	workers := flag.Int("workers", 1, "that send at the same time")
 	rate := flag.Int("rate", 0, "requests a second of all together; 0: as fast as it goes")
 	http2 := flag.Bool("http2", false, "HTTP/2, over TLS")
+	to := flag.String("to", "", "send to this address (HTTP/1) instead of to itself")
 	address := flag.String("addr", "127.0.0.1:0", "where it listens")
 	flag.Parse()
 	l, err := net.Listen("tcp", *address)
@@ -129,7 +130,11 @@ func main() {
 	fmt.Println(l.Addr())
 	in := bufio.NewReader(os.Stdin)
 	in.ReadString('\n')
-	load(client, s.URL, *n, *workers, *rate)
+	base := s.URL
+	if *to != "" {
+		base = "http://" + *to
+	}
+	load(client, base, *n, *workers, *rate)
 	in.ReadString('\n')
 	mu.Lock()
 	var names []string
