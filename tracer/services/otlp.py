@@ -66,6 +66,7 @@ class Otlp:
         self._resources: dict[str, Any] = {}
         self._complain = complain or (lambda line: sys.stderr.write(f"warning: {line}\n") and None)
         self._complained = False
+        self._in_flight = 0
         self.sent = self.dropped = self.failed = 0
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
@@ -86,8 +87,11 @@ class Otlp:
         self._wake.set()
         self._thread.join(patience)
         with self._lock:
-            self.dropped += len(self._queue)
+            left = len(self._queue) + (self._in_flight if self._thread.is_alive() else 0)
+            self.dropped += left
             self._queue.clear()
+        if left:
+            self._complain_once(f"the collector has not taken them within {patience:g} s")
 
     def _run(self) -> None:
         next_metrics = time.monotonic() + METRICS_EVERY_S
@@ -109,7 +113,9 @@ class Otlp:
             batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
         if not batch:
             return False
+        self._in_flight = len(batch)
         ok = self._export(lambda: self._spans.export([self._span(r) for r in batch]))
+        self._in_flight = 0
         if ok:
             self.sent += len(batch)
         else:
@@ -123,10 +129,14 @@ class Otlp:
             why = "the collector refused them, or could not be reached"
         except Exception as e:  # the exporter's HTTP client has many
             ok, why = False, f"{type(e).__name__}: {e}"
-        if not ok and not self._complained:
+        if not ok:
+            self._complain_once(why)
+        return ok
+
+    def _complain_once(self, why: str) -> None:
+        if not self._complained:
             self._complained = True
             self._complain(f"spans cannot be sent by OTLP: {printable(why)[:300]}; they are dropped and counted")
-        return ok
 
     # ---- the SDK's own objects ----------------------------------------------------------------------------------
 
