@@ -143,18 +143,21 @@ def test_kept_plans_hold_no_other_c(program: Path, tmp_path: Path) -> None:
     """What is read back goes to the compiler: only what the planner itself writes is let through."""
     path = tmp_path / "plan"
     with Program(str(program)) as opened:
-        plan = opened.plan(["main.texts"], [], ReadOptions(where="n > 4242"))
-        plan.write(str(path))
-        plan.close()
+        file_id = opened.file_id
+        with opened.plan(["main.texts"], [], ReadOptions(where="n > 4242")) as plan, path.open("wb") as file:
+            plan.write(file.fileno())
     whole = path.read_bytes()
-    read = Plan.read(str(path))
-    (kept,) = read.filters()
-    read.close()
-    assert "0x1092ull" in kept.enter
+
+    def read() -> str:
+        with path.open("rb") as file, Plan.read(file.fileno(), str(program), file_id) as plan:
+            (kept,) = plan.filters()
+            return kept.enter
+
+    assert "0x1092ull" in read()
     for character in b"#\"'\\/@`$%|~^\x80\t\r":
         path.write_bytes(whole.replace(b"0x1092ull", bytes([character]) + b"x1092ull"))
         with pytest.raises(TracerError, match="a plan with bad contents: a condition"):
-            Plan.read(str(path))
+            read()
 
 
 def test_filters_text_is_one_comment_and_functions() -> None:
