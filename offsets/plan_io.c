@@ -10,7 +10,7 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 8
+#define PLAN_FORMAT 9
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
 #define ARRAYS 16
 

@@ -221,7 +221,7 @@ def test_a_map_of_another_size_compiles_again(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(program_cache.cache, "find", find)
     monkeypatch.setattr(program_cache.cache, "put", put)
-    monkeypatch.setattr(program_cache, "assemble", lambda name: SMALL)
+    monkeypatch.setattr(program_cache, "assemble", lambda name, filters=None: SMALL)
     blobs = [program_cache.CachedCompiler().program("x", [f"-DVALUE={v}"]) for v in (23, 29, 23)]
     assert blobs[0] == blobs[2] != blobs[1]
     assert len(kept) == 2

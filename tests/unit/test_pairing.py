@@ -293,7 +293,7 @@ def test_summary(script: Script) -> None:
     counts = (
         '"entry_hits":2,"duplicates":0,"calls_written":1,"filtered":0,"sampled":0,"limited":0,"calls_lost":0,'
         '"return_hits":0,"returns_written":0,"unpaired":0,"filtered_returns":0,"sampled_returns":0,'
-        '"limited_returns":0,"returns_lost":0,"unwound":0,"read_failures":0'
+        '"limited_returns":0,"returns_lost":0,"unwound":0,"read_failures":0,"undecidable":0,"unfinished":0'
     )
     assert script.run()[-1] == (
         '{"type":"summary","lost":0,"duration_s":2,"functions":[{"fid":0,"name":"main.f",' + counts + '}],"totals":{'
