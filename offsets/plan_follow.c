@@ -426,6 +426,7 @@ static struct err *make_list(struct plan_builder *b, size_t index)
 
 	if (err)
 		return err;
+	r.nested = true;
 	switch ((enum list_kind)key.kind) {
 	case LIST_ITEM:
 		s.in = SOURCE_ITEM;

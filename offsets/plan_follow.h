@@ -38,6 +38,7 @@ struct list_builder {
 	uint32_t first_step;
 	uint32_t data_max; /* bytes of a record that the list's own steps need at most */
 	bool deep;         /* it has steps that only call_deep knows */
+	bool nested;       /* it is run from another list: turns are dear */
 	struct source *queue;
 	size_t head, tail;
 };

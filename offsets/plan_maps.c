@@ -246,6 +246,8 @@ static struct err *read_again(struct list_builder *r, const struct step *head, c
 	struct err *err = NULL;
 	bool added;
 
+	if (r->nested)
+		return NULL;
 	if ((first->op == STEP_UNLESS ? first->len : first->max) <= AGAIN_MAX)
 		err = list_step(r, first, &added);
 	return err ? err : list_step(r, head, &added);
