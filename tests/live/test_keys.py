@@ -128,7 +128,7 @@ def test_only_what_is_asked_for_is_read(go_program: Callable[..., Path], offsets
     """Of a map's elements the part that the way goes through; keys are looked at in any case."""
 
     def lists(texts: str) -> int:
-        plan = json.loads(offsets_cmd("plan", go_program(KEYS, "1.26"), FUNC, "--args", texts).stdout)
+        plan = json.loads(offsets_cmd("plan", go_program(KEYS, "1.26"), FUNC, "--interfaces", "--args", texts).stdout)
         return len(plan["lists"])
 
     price = lists('t.ByName["ball"].Price')
