@@ -149,7 +149,8 @@ def test_start_share_fork_exec_and_end(running: Callable[..., Running], server: 
     assert second.process.stdin
     second.process.stdin.write("exec\n")
     second.process.stdin.flush()
-    run.until(("remove", second.pid))
+    # the child's end may be seen with it, in either order
+    until(lambda: (run.discovery.step(0.05), ("remove", second.pid) in run.log)[1], "the end of the second")
     first.end()  # reaps its child too
     if run.discovery._events is not None:
         until(lambda: not Path(f"/proc/{child}").exists(), "the child's end")
