@@ -105,7 +105,7 @@ BPF_RINGBUF_OUTPUT(events, 1);
 #endif
 
 static __always_inline void fill_record(struct pt_regs *ctx, struct call_record *r, const struct site *site, u32 index,
-					const struct goroutine *g, u64 id, u64 now)
+					u64 id, u64 now)
 {
 	r->head.ts = now;
 	r->head.ip = ctx->ip;
@@ -126,6 +126,10 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 	r->head.regs[7] = ctx->r10;
 	r->head.regs[8] = ctx->r11;
 	r->head.regs[9] = ctx->dx;
+}
+
+static __always_inline void fill_goroutine(struct call_record *r, const struct goroutine *g)
+{
 	r->head.g = g->g;
 	r->head.goid = g->goid;
 	r->head.stack_hi = g->stack_hi;
@@ -200,8 +204,9 @@ static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site
 	add(n->untold);
 	if (!r)
 		return; /* the collector finds out by itself, later */
-	fill_record(ctx, r, site, index, g, id, now);
-	r->head.flags = g->flags | REC_UNWANTED;
+	fill_record(ctx, r, site, index, id, now);
+	fill_goroutine(r, g);
+	r->head.flags |= REC_UNWANTED;
 	if (!submit_record(ctx, r))
 		add(n->untold);
 }
@@ -281,7 +286,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	if (left != WAITING_WANTED)
 		return 0;
 #endif
-#ifndef WHERE_GOID
+#if defined(WHERE) && !defined(WHERE_GOID)
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
 #ifdef WHERE_TABLE
@@ -334,7 +339,12 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 #endif
 		return 0;
 	}
-	fill_record(ctx, r, site, index, &g, id, now);
+	fill_record(ctx, r, site, index, id, now);
+#ifndef WHERE
+	/* Only now, and out of hand at once: Linux 6.1 follows what is kept of it apart through all the steps. */
+	read_goroutine(ctx, site, ctl, id, &g);
+#endif
+	fill_goroutine(r, &g);
 #ifdef WHERE_TABLE
 	if (late && site->kind == SITE_ENTRY)
 		r->head.flags |= REC_UNDECIDED;

@@ -9,7 +9,7 @@
 #include "plan_follow.h"
 
 #define GROUPS_MAX 8u      /* buckets or groups that are read of one array */
-#define AGAIN_MAX 2048u    /* bytes of groups that are read twice */
+#define AGAIN_MAX 4096u    /* bytes of groups that are read twice */
 #define DIRECTORY_MAX 2u   /* tables that are read: up to 1024 entries each */
 #define MAP_KEY_INLINE 128 /* bytes: larger keys and elements stand behind a pointer (internal/abi.MapMaxKeyBytes) */
 
@@ -325,7 +325,10 @@ struct err *follow_table(struct list_builder *r, uint32_t type, uint32_t hops, c
 			       .src = { { .kind = LOC_CHUNK, .offset = m.table_groups },
 					{ .kind = LOC_CHUNK, .offset = m.table_mask } } };
 	err = list_step(r, &table, &added);
-	return err ? err : read_groups(r, &groups, &m, type, hops, part);
+	if (!err)
+		err = read_groups(r, &groups, &m, type, hops, part);
+	/* The header does not tell of a key that went and one that came: the groups do. */
+	return err || groups.max > AGAIN_MAX ? err : list_step(r, &groups, &added);
 }
 
 /* Keys or elements of a group: 8 of them. */
