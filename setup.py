@@ -29,7 +29,8 @@ class BuildPy(build_py):  # type: ignore[misc]
 
     @staticmethod
     def bpf_sources() -> list[Path]:
-        return sorted(p for p in (ROOT / "bpf_c").rglob("*.[ch]") if p.is_file())
+        folder = ROOT / "bpf_c"
+        return [*sorted(p for p in folder.rglob("*.[ch]") if p.is_file()), folder / "headers" / "kallsyms"]
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         outputs: list[str] = super().get_outputs(include_bytecode)

@@ -16,6 +16,7 @@ import os
 import signal
 import struct
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tracer.program import Function, pack
@@ -27,6 +28,8 @@ LD_IMM64 = 0x18  # BPF_LD | BPF_IMM | BPF_DW: two slots of 8 bytes
 RENAMED = tuple(
     f"-D{name}={name.removeprefix('bpf_')}_memory" for name in ("bpf_probe_read_user", "bpf_probe_read_kernel")
 )
+
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000  # linux/sched.h, linux/mount.h
 
 PSEUDO_MAP_FD = 1  # its source register says that the immediate is a descriptor
 
@@ -43,6 +46,18 @@ def load_bcc() -> Any:
     except OSError as e:  # its shared library does not load
         raise BccMissingError(str(e)) from None
     return bcc
+
+
+def shorten_kernel_symbols() -> None:
+    """A /proc/kallsyms of two lines, for this process alone: BCC reads all of it once for each compilation, which
+    takes longer than the compilation, to learn whether the kernel has the two helpers that read memory. Every
+    kernel with attach cookies has them. Where no mount is allowed the kernel's own is read."""
+    libc = ctypes.CDLL(None)
+    libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p]
+    symbols = os.fsencode(Path(os.environ["BCC_KERNEL_SOURCE"], "kallsyms"))
+    # private first: what is mounted here must not show elsewhere
+    if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:
+        libc.mount(symbols, b"/proc/kallsyms", None, MS_BIND, None)
 
 
 def function_names(lib: Any, handle: Any) -> list[str]:
@@ -112,6 +127,7 @@ def main() -> None:
         print(getattr(bcc, "__version__", "unknown"))
         leave(0)
     request = json.load(sys.stdin.buffer)
+    shorten_kernel_symbols()
     try:
         functions = compile_text(request["text"], request["cflags"])
     except Exception as e:  # BCC raises plain Exception

@@ -262,3 +262,35 @@ def test_cancelled() -> None:
 def test_headers_are_ours() -> None:
     """BCC finds its kernel headers in bpf_c/headers and nowhere else."""
     assert (program.source_folder() / "headers" / "include" / "linux" / "kconfig.h").is_file()
+
+
+READS = """
+#include <uapi/linux/ptrace.h>
+int reads(struct pt_regs *ctx)
+{
+	u64 of_user = 0, of_kernel = 0;
+
+	bpf_probe_read_user(&of_user, sizeof(of_user), (void *)ctx->sp);
+	bpf_probe_read_kernel(&of_kernel, sizeof(of_kernel), (void *)ctx->ip);
+	return of_user == of_kernel;
+}
+"""
+BPF_CALL, PROBE_READ_USER, PROBE_READ_KERNEL = 0x85, 112, 113  # linux/bpf.h
+
+
+@pytest.mark.usefixtures("bcc")
+def test_few_kernel_symbols_are_enough() -> None:
+    """BCC takes the helpers that are asked for; and the symbols that only it sees are seen by nobody else."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        before = file.read()
+    blob = Compiler().compile(READS, [])
+    names, offset = [], 8 + 4 + 4 + len("reads")
+    (n,) = struct.unpack_from("<I", blob, offset)
+    for i in range(n):
+        opcode, _, _, immediate = struct.unpack_from("<BBhi", blob, offset + 4 + 8 * i)
+        if opcode == BPF_CALL:
+            names.append(immediate)
+    assert names == [PROBE_READ_USER, PROBE_READ_KERNEL]
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        assert file.read() == before
+    assert (program.source_folder() / "headers" / "kallsyms").is_file()
