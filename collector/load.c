@@ -149,7 +149,10 @@ static void measure(struct collector *c, struct loader *l)
 				chunk = bytes > DATA_LIMIT ? DATA_LIMIT : bytes;
 			used += sizeof(struct chunk) + ((bytes + 7) & ~7u);
 		}
-		l->programs[site_variant(c, site)].n_sites += rewriting_uses(c, site);
+		enum program_variant variant = site_variant(c, site);
+		l->programs[variant].n_sites += rewriting_uses(c, site);
+		if (variant == PROGRAM_FEW && site->n_steps > l->few_steps)
+			l->few_steps = site->n_steps;
 		if (site->filter) {
 			l->where = true;
 			l->where_goid |= plan->filters[site->filter - 1].goid;
@@ -277,6 +280,9 @@ const char *collector_cflags(struct collector *c)
 		if (l->stack_max)
 			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
 				 " -DSTACK_MAX=%u", l->stack_max);
+		if (l->few_steps)
+			snprintf(l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags),
+				 " -DFEW_STEPS=%u", l->few_steps);
 		rewriting_cflags(c, l->cflags + strlen(l->cflags), sizeof(l->cflags) - strlen(l->cflags));
 	}
 	return l->cflags;

@@ -22,7 +22,7 @@ enum program_variant {
 	PROGRAM_VARIANTS
 };
 
-#define FEW_STEPS 4 /* as in bpf_c/call.bpf.c */
+#define FEW_STEPS 4 /* most that call_few is compiled for */
 
 struct loaded_program {
 	int fd; /* -1: not needed, or not loaded */
@@ -36,6 +36,7 @@ struct loaded_program {
 struct loader {
 	char cflags[384];
 	uint32_t data_max, chunk_max, steps_list; /* -DDATA_MAX, -DCHUNK_MAX, -DSTEPS_LIST */
+	uint32_t few_steps;                       /* -DFEW_STEPS; 0: no site runs call_few */
 	uint32_t stack_max;                       /* -DSTACK_MAX; 0: no stacks */
 	bool guard_sleepable;
 	bool perform_ret, sleepable;                   /* -DPERFORM_RET, -DSLEEPABLE */
