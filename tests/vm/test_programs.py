@@ -29,12 +29,20 @@ def test_shorter_variant(tracer: Tracer) -> None:
     check_variant("deep", 256, {"TRACER_CALL_DEEP": "short"}, tracer)
 
 
-def check_variant(function: str, size: int, env: dict[str, str], tracer: Tracer) -> None:
+@pytest.mark.parametrize(
+    ("function", "where"), [("two", 'b == "beta" && duration > 0'), ("deep", "len(pairs) == 2 && duration > 0")]
+)
+def test_condition(function: str, where: str, tracer: Tracer) -> None:
+    """A condition that waits for the return is the most that can stand before the steps."""
+    check_variant(function, 256, {}, tracer, "--where", where)
+
+
+def check_variant(function: str, size: int, env: dict[str, str], tracer: Tracer, *options: str) -> None:
     """It loads with room to spare, and reads every text."""
     target = tracer.program(guest.shapes())
     assert target.line() == "ready"
     tracing = tracer.start(
-        *("-v", "-p", target.pid, *guest.shape_options(function, size), "-f", "jsonl"),
+        *("-v", "-p", target.pid, *guest.shape_options(function, size), *options, "-f", "jsonl"),
         env=env,
     ).attached()
     target.go()
