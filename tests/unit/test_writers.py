@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from readers import check_chrome, check_folded, check_speedscope
+from readers import check_chrome, check_folded, check_speedscope, pprof_calls
 
 from tracer import writers
 from tracer.writers import tree
@@ -130,6 +131,104 @@ def test_speedscope() -> None:
 def test_folded() -> None:
     assert made("folded", SIMPLE).decode().splitlines() == ["main.a 600", "main.a;main.b 700"]
     assert made("folded", [meta(), call(0, 1, 3), ret(5, 1, 3)]) == b"main.d[go.shape.int,x] 5\n"
+
+
+def frame(func: str, line: int = 1, **more: Any) -> dict[str, Any]:
+    return {"func": func, "file": "main.go", "line": line, **more}
+
+
+OUTER = [frame("main.main", 90), frame("runtime.main", 290)]
+# b stands in a, called through main.mid, into which main.in was inlined; then, on its own, from main.main
+STACKED = [
+    meta(),
+    call(1000, 1, 0, stack=[frame("main.a"), *OUTER]),
+    call(
+        1100,
+        2,
+        1,
+        stack=[frame("main.b"), frame("main.in", 7, inlined=True), frame("main.mid", 8), frame("main.a", 5), *OUTER],
+    ),
+    ret(1300, 2, 1),
+    ret(2000, 1, 0),
+    call(3000, 3, 1, stack=[frame("main.b"), *OUTER]),
+    ret(3007, 3, 1),
+]
+
+
+def test_folded_with_stacks() -> None:
+    assert made("folded", STACKED).decode().splitlines() == [
+        "runtime.main;main.main;main.a 800",
+        "runtime.main;main.main;main.a;main.mid;main.in;main.b 200",
+        "runtime.main;main.main;main.b 7",
+    ]
+
+
+def test_stacks_that_end_before_the_traced_caller() -> None:
+    """-s 2: main.a is known to be above, and that something is between."""
+    short = [{**e, "stack": e["stack"][:2]} if "stack" in e else e for e in STACKED]
+    assert made("folded", short).decode().splitlines() == [
+        "main.main;main.a 800",
+        "main.main;main.a;…;main.in;main.b 200",
+        "main.main;main.b 7",
+    ]
+
+
+def test_recursion_with_stacks() -> None:
+    """The caller is the innermost call of its name, also where all are the same function."""
+    events = [meta()]
+    for n in range(3):
+        stack = [
+            frame("main.a"),
+            *[f for _ in range(n) for f in (frame("main.x"), frame("main.a"))],
+            frame("main.main"),
+        ]
+        events.append(call(1000 + n, n, 0, stack=stack))
+    events += [ret(2000 - n, n, 0) for n in (2, 1, 0)]
+    assert made("folded", events).decode().splitlines() == [
+        "main.main;main.a 2",
+        "main.main;main.a;main.x;main.a 2",
+        "main.main;main.a;main.x;main.a;main.x;main.a 996",
+    ]
+    check_speedscope(json.loads(made("speedscope", events)))
+
+
+def test_speedscope_with_stacks() -> None:
+    document = json.loads(made("speedscope", STACKED))
+    check_speedscope(document)
+    names = [f["name"] for f in document["shared"]["frames"]]
+    (profile,) = document["profiles"]
+    assert [(e["type"], names[e["frame"]], e["at"]) for e in profile["events"]] == [
+        *[("O", name, 1000) for name in ("runtime.main", "main.main", "main.a")],
+        *[("O", name, 1100) for name in ("main.mid", "main.in (inlined)", "main.b")],
+        *[("C", name, 1300) for name in ("main.b", "main.in (inlined)", "main.mid")],
+        *[("C", name, 2000) for name in ("main.a", "main.main", "runtime.main")],
+        *[("O", name, 3000) for name in ("runtime.main", "main.main", "main.b")],
+        *[("C", name, 3007) for name in ("main.b", "main.main", "runtime.main")],
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="no go on PATH")
+def test_pprof_with_stacks_by_its_own_reader(tmp_path: Path) -> None:
+    path = tmp_path / "p.pb.gz"
+    path.write_bytes(made("pprof", STACKED))
+    run = subprocess.run(
+        ["go", "tool", "pprof", "-traces", "-sample_index=time", path], capture_output=True, text=True, check=True
+    )
+    traces = [" ".join(part.split()) for part in re.split(r"-{3,}\+-{3,}", run.stdout)[1:]]
+    assert sorted(filter(None, traces)) == [
+        "200ns main.b main.in (inline) main.mid main.a main.main runtime.main",
+        "7ns main.b main.main runtime.main",
+        "800ns main.a main.main runtime.main",
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="no go on PATH")
+def test_pprof_of_calls_without_returns(tmp_path: Path) -> None:
+    """They have no time, and are counted by who called."""
+    path = tmp_path / "p.pb.gz"
+    stacks = [[frame("main.a"), *OUTER], [frame("main.a"), frame("main.x"), *OUTER]]
+    path.write_bytes(made("pprof", [meta(returns=False), *(call(n, n, 0, stack=stacks[n % 2]) for n in range(5))]))
+    assert pprof_calls(path) == {"main.a": 5, "main.x": 0, "main.main": 0}
 
 
 def test_csv() -> None:

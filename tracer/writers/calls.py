@@ -177,6 +177,7 @@ class Span:
 
     call: Call
     begin: int
+    caller: Call | None = None
     end: int = 0
 
 
@@ -195,7 +196,7 @@ def timeline(roots: Iterable[Call]) -> Iterator[tuple[bool, Span]]:
             child = next(children, None)
             if child is not None:
                 at = max(at, child.begin)
-                pending.append((Span(child, at), iter(child.children)))
+                pending.append((Span(child, at, span.call), iter(child.children)))
                 yield True, pending[-1][0]
             else:
                 at = max(at, span.call.end if span.call.end is not None else at)
