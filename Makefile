@@ -52,8 +52,12 @@ ifeq ($(SUDO),)
 	$(PY) -m pytest $(PYTEST_ARGS)
 else
 	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
-	$(SUDO) env HOME="$$HOME" PATH="$$PATH" $(PY) -B -m pytest -p no:cacheprovider -m live $(PYTEST_ARGS)
+	$(SUDO) env HOME="$$HOME" PATH="$$PATH" GOPHERSCOPE_TEST_SLOW="$$GOPHERSCOPE_TEST_SLOW" $(PY) -B -m pytest -p no:cacheprovider -m live $(PYTEST_ARGS)
 endif
+
+.PHONY: test-all
+test-all: export GOPHERSCOPE_TEST_SLOW := 1
+test-all: test ## also those that take long
 
 ##@ Build
 .PHONY: build

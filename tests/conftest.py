@@ -24,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "live" in Path(str(item.fspath)).parts:
             item.add_marker(pytest.mark.live)
+        if item.get_closest_marker("slow") and not os.environ.get("GOPHERSCOPE_TEST_SLOW"):
+            item.add_marker(pytest.mark.skip(reason="takes long: make test-all"))
     if os.geteuid() != 0:
         for item in items:
             if item.get_closest_marker("live"):

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tracing import Tracer, check_accounting, of_type
+from tracing import Tracer, check_accounting, of_type, parse
 
 COUNTS = Path(__file__).resolve().parent / "programs" / "counts"
 FUNC = ("--func", "main.target", "-f", "jsonl")
@@ -89,6 +90,32 @@ def test_a_million_calls_lose_none(counts: Callable[..., Path], tracer: Tracer) 
     count_exactly(tracer, counts(), "tight", 1_000_003, ("--no-results", "--buffer", "256M"))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_million_calls_lose_none(counts: Callable[..., Path], tracer: Tracer, tmp_path: Path) -> None:
+    """Each call of a tight loop is a line of the file, in its order, and everything adds up."""
+    n, out = 10_000_019, tmp_path / "events.jsonl"
+    tracing = tracer.start("-b", counts(), *FUNC, "--no-results", "--buffer", "1G", "-o", out).attached()
+    target = tracer.program(counts(), "-mode", "tight", "-n", n, "-wait=false")
+    assert said_calls(target.finish(timeout=300)) == n
+    run = tracing.stop(timeout=300)
+    assert run.status == 0, run.stderr
+    argument, expected, last = re.compile(rb'"args":\{"n":(\d+),'), 0, b""
+    with out.open("rb") as lines:
+        for line in lines:
+            last = line
+            if line.startswith(b'{"type":"call",'):
+                match = argument.search(line)
+                assert match and int(match[1]) == expected, line
+                expected += 1
+    out.unlink()
+    assert expected == n
+    (summary,) = of_type(parse(last.decode()), "summary")
+    check_accounting(summary)
+    (row,) = summary["functions"]
+    assert (row["calls_written"], row["entry_hits"] - row["duplicates"], summary["lost"]) == (n, n, 0)
+
+
 @pytest.mark.parametrize(("attach", "buffer"), WAYS, ids=["-".join(way) for way in WAYS])
 def test_loss_is_counted(attach: str, buffer: str, counts: Callable[..., Path], tracer: Tracer) -> None:
     """A buffer of one page cannot hold what comes: what is missing in the output stands in the accounting."""
@@ -109,6 +136,42 @@ def test_loss_is_counted(attach: str, buffer: str, counts: Callable[..., Path], 
     assert summary["lost"] == n - written
     assert sum(e["count"] for e in of_type(run.events, "lost")) == n - written
     assert str(n - written) in run.stderr
+
+
+LOSSES = Path(__file__).resolve().parent / "programs" / "losses"
+
+
+@pytest.mark.parametrize("options", [("--no-results",), ()], ids=["calls", "calls-and-returns"])
+def test_loss_is_counted_by_function(
+    options: tuple[str, ...],
+    go_program: Callable[..., Path],
+    own_copy: Callable[[Path], Path],
+    tracer: Tracer,
+) -> None:
+    """Calls of several functions on several threads, of which most find no room: each function's stand in its row."""
+    out = tracer.folder / "events.jsonl"
+    functions = [a for name in ("inner", "outer", "lonely") for a in ("--func", f"main.{name}")]
+    program = own_copy(go_program(LOSSES))
+    run = tracer(*functions, *options, "--buffer", "4K", "-f", "jsonl", "-o", out, "--", program)
+    assert run.status == 0, run.stderr
+    said = {f"main.{name}": int(n) for name, n in (line.split() for line in run.stdout.splitlines())}
+    assert said == {"main.inner": 110063, "main.outer": 30021, "main.lonely": 50021}
+    events = parse(out.read_text())
+    (summary,) = of_type(events, "summary")
+    check_accounting(summary)
+    rows = {row["name"]: row for row in summary["functions"]}
+    written = Counter(e["func"] for e in of_type(events, "call"))
+    returned = Counter(e["func"] for e in of_type(events, "return") if "unwound" not in e)
+    for name, calls in said.items():
+        row = rows[name]
+        assert row["calls_lost"] > 0
+        assert row["calls_written"] == written[name]
+        assert row["calls_written"] + row["calls_lost"] == row["entry_hits"] - row["duplicates"] == calls
+        assert row["returns_written"] == returned[name]
+        assert row["return_hits"] == (0 if options else calls)
+        assert row["return_hits"] == row["returns_written"] + row["unpaired"] + row["returns_lost"]
+    assert summary["lost"] == sum(row["calls_lost"] + row["returns_lost"] for row in rows.values())
+    assert sum(e["count"] for e in of_type(events, "lost")) == summary["lost"]
 
 
 def test_fail_on_loss(counts: Callable[..., Path], tracer: Tracer) -> None:
