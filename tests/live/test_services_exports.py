@@ -197,15 +197,18 @@ def test_otlp(
 def test_a_collector_that_does_not_answer_blocks_nothing(
     tracer: Tracer, receiver: Receiver, go_program: Callable[..., Path], own_copy: Callable[[Path], Path], what: str
 ) -> None:
-    url = receiver.url if what == "hangs" else f"http://127.0.0.1:{free_port()}"
     receiver.hang.set()
-    server, _ = web(tracer, own_copy(go_program(WEB, "1.26")), "-n", 101, "-workers", 5)
-    tracing = attached(services(tracer, "-p", server.pid, "--otlp", url))
-    server.go()
-    server.line()
-    counts = served(server)
-    until(lambda: tracing.count("span") >= 2 * 505, "the spans, whatever the collector does")
-    run = tracing.stop()
+    # Bound, and nobody listens: a port that were merely free could be given to the server, or to the exporter itself.
+    with socket.socket() as down:
+        down.bind(("127.0.0.1", 0))
+        url = receiver.url if what == "hangs" else f"http://127.0.0.1:{down.getsockname()[1]}"
+        server, _ = web(tracer, own_copy(go_program(WEB, "1.26")), "-n", 101, "-workers", 5)
+        tracing = attached(services(tracer, "-p", server.pid, "--otlp", url))
+        server.go()
+        server.line()
+        counts = served(server)
+        until(lambda: tracing.count("span") >= 2 * 505, "the spans, whatever the collector does")
+        run = tracing.stop()
     assert run.status == 0
     seen = collections.Counter(s["attributes"]["http.response.status_code"] for s in spans(run.events))
     assert seen == {200: counts["GET /ok 200"], 503: counts["GET /fail/ 503"]}
