@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -11,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from go_versions import VERSIONS, BuildError, cache_dir, goroot
+from go_versions import BUILD_PATIENCE, VERSIONS, BuildError, building, cache_dir, goroot
 
 # What the tests of services run with: library version → the Go version that it is built with.
 GRPC = {"1.85.0": "1.26", "1.64.1": "1.24", "1.50.1": "1.19"}
@@ -32,8 +31,9 @@ def build(
     key = hashlib.sha256(repr((sorted(files.items()), package, requires, exact, replace)).encode()).hexdigest()[:20]
     folder = cache_dir() / f"{exact}-modules-{key}"
     program = folder / (package.rpartition("/")[2] if package != "." else "program")
-    with (cache_dir() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    if program.exists():
+        return program
+    with building(key):
         if program.exists():
             return program
         root = goroot(version)
@@ -51,7 +51,7 @@ def build(
             (work / "go.mod").write_text("\n".join(mod) + "\n")
             run = subprocess.run(
                 [f"{root}/bin/go", "build", "-p", "2", "-o", "program", package],
-                cwd=work, env=env, capture_output=True, text=True,
+                cwd=work, env=env, capture_output=True, text=True, timeout=BUILD_PATIENCE,
             )  # fmt: skip
             if run.returncode:
                 raise BuildError(f"Go {exact}, {requires}: {run.stderr.strip()[-600:]}")
