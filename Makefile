@@ -63,7 +63,7 @@ test-all: test ## also those that take long
 .PHONY: build
 build: packages-build ## build the C and the Python package into .venv
 	@$(BOOTSTRAP) venv
-	@$(MAKE) --no-print-directory build/offsets build/.python
+	@$(MAKE) --no-print-directory build/offsets build/.python build/.bytecode
 
 .PHONY: packages-%
 packages-%:
@@ -88,6 +88,11 @@ build/offsets: $(OFFSETS_OBJ)
 build/.python: setup.py pyproject.toml $(wildcard tracer/_build_*.py) tracer/__init__.py $(OFFSETS_SRC) $(COLLECTOR_SRC) $(HEADERS) $(VENV)/.made-from
 	@mkdir -p $(@D)
 	CFLAGS="$(CFLAGS)" $(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
+	@touch $@
+
+# As an installation does: more than half of a start, also where nothing may be written there (root on a user's files, PYTHONDONTWRITEBYTECODE).
+build/.bytecode: build/.python $(shell find tracer -name '*.py')
+	@$(PY) -m compileall -q tracer
 	@touch $@
 
 # By file, not by package: Go then leaves version control alone, which refuses a checkout of another owner (sudo, containers).
