@@ -31,7 +31,9 @@ void free(void *p);
 
 /* ---- the file ---- */
 struct file_id { uint64_t dev, ino, size, mtime_ns, ctime_ns; };
-struct elf_file { char *path; int fd; struct file_id id; bool pie; char *build_id; ...; };
+struct elf_segment { uint64_t vaddr, offset; ...; };
+struct elf_file { char *path; int fd; struct file_id id; bool pie; size_t n_segments;
+    struct elf_segment *segments; char *build_id; ...; };
 struct go_module { char *path, *version; };
 struct go_build {
     char *version;

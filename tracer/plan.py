@@ -127,6 +127,13 @@ class Program:
         return bool(self._program.elf.pie)
 
     @property
+    def first_address(self) -> int | None:
+        """Link address of the file's first byte: 0, or what the linker was told; None where it is not mapped."""
+        elf = self._program.elf
+        segments = (elf.segments[i] for i in range(elf.n_segments))
+        return next((int(s.vaddr) for s in segments if s.offset == 0), None)
+
+    @property
     def go_version(self) -> str:
         """ "go1.26.8"; "" where the file does not tell."""
         build = self._program.build

@@ -79,7 +79,7 @@ class Rewriting:
         self.binary = binary
         self.request = request
         with Program(binary.path, binary.name, binary.debug_file) as program:
-            self.pie = program.is_pie
+            self.first_address = program.first_address
             self._rewrite = self._create(program, reading)
         self.plan: Plan = _PartPlan(self._rewrite.plan)
 
@@ -220,19 +220,20 @@ class Rewriting:
     def _word(self, pid: int, address: int) -> int | None:
         """The word at a link address of the program in a process; None where it cannot be told."""
         try:
-            bias = self._bias(pid) if self.pie else 0
             with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-                memory.seek(address + bias)
+                memory.seek(address + self._bias(pid))
                 return int(struct.unpack("<Q", memory.read(8))[0])
         except (OSError, struct.error, ValueError):
             return None
 
     def _bias(self, pid: int) -> int:
-        """Load bias: where the beginning of the file is mapped, which is linked at 0."""
+        """Load bias: where the beginning of the file is mapped, from where it was linked to be."""
+        if self.first_address is None:
+            raise ValueError
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             match = re.match(r"([0-9a-f]+)-[0-9a-f]+ \S+ 00000000 \S+ (\d+) ", line)
             if match and int(match[2]) == self.binary.identity.ino:
-                return int(match[1], 16)
+                return int(match[1], 16) - self.first_address
         raise ValueError
 
     # ---- confirming -----------------------------------------------------------------------------------------
