@@ -23,7 +23,9 @@ PAGE = ROOT / "docs" / "kernels.md"
 
 # In the order of the columns; of the last two only the tests count.
 COLUMNS = ("6.1", "6.12", "own", "newest")
-OTHERS = ("newest-preempt-full", "machine")
+REWRITING = "-rewriting"  # behind the name of a column: the run of the tests that change programs
+MORE = {"rewriting": "rewriting", "stress": "rewriting, 60 s of each kind of stress"}  # by what a run's name ends in
+OTHERS = ("newest-preempt-full", "newest-stress", "machine")
 
 Run = dict[str, Any]
 
@@ -51,11 +53,29 @@ def yes(check: str) -> Callable[[Run], str]:
     return lambda run: "yes" if doctor(run, check) else "no"
 
 
+def parts(run: Run) -> list[Run]:
+    """A kernel's run, and the one of the tests that change programs, where that was done apart."""
+    return [run, run["rewriting"]] if "rewriting" in run else [run]
+
+
+def ended(run: Run, how: str, pattern: str) -> bool:
+    return any(re.search(pattern, name) for part in parts(run) for name in part[how])
+
+
 def passed(run: Run, pattern: str) -> str:
-    """How many tests of a kind passed; `–` where none of them is for this kernel."""
-    names = [n for n in run["passed"] if re.search(pattern, n)]
-    failed = [n for n in run["failed"] if re.search(pattern, n)]
-    return "**fails**" if failed else "exact" if names else "–"
+    """Did all tests of a kind pass? `–` where none of them is for this kernel."""
+    return "**fails**" if ended(run, "failed", pattern) else "exact" if ended(run, "passed", pattern) else "–"
+
+
+def changed(pattern: str, version: str = r"1\.\d+", refused: str = "") -> Callable[[Run], str]:
+    """The same of tests that change a program, where the kernel lets one; else, was that told beforehand?"""
+
+    def show(run: Run) -> str:
+        told = rf"rewriting::test_refused\[{refused}.*{version}\]"
+        done = passed(run, rf"rewriting::test_({pattern})\[(.*-)?{version}[-\]]")
+        return "refused" if done == "–" and passed(run, told) == "exact" else done
+
+    return show
 
 
 def fact(name: str, show: Callable[[Any], str], otherwise: str = "–") -> Callable[[Run], str]:
@@ -99,17 +119,23 @@ FEATURES: Sequence[tuple[str, Callable[[Run], str]]] = (
     ("a program's stack is its CPU's, and has to be guarded", fact("private stacks", lambda v: "yes" if v else "no")),
     ("CAP_BPF and CAP_PERFMON instead of root", capabilities),
     ("writing the program's memory (`probe_write_user`)", yes("probe_write_user")),
+    ("`rewrite`: each of 100,003 calls is changed, once; Go 1.15 (stack)", changed("every_(call|result)", r"1\.15")),
+    ("`rewrite`: the same; Go 1.26 (registers)", changed("every_(call|result)", r"1\.26")),
     (
-        "`rewrite`: 100,003 calls, each changed once, Go 1.15 (stack)",
-        lambda r: passed(r, r"rewriting::test_every_\w+\[1.15"),
+        "`rewrite --where`: 50,021 of 100,003 calls are, the others keep theirs; Go 1.15",
+        changed("every_call_that_is_wanted|results_that_are_wanted", r"1\.15"),
     ),
-    ("`rewrite`: the same, Go 1.26 (registers)", lambda r: passed(r, r"rewriting::test_every_\w+\[1.26")),
     (
-        "`rewrite`: growing stacks, collections, the race detector",
-        lambda r: passed(r, "rewriting::test_(stacks|stress)"),
+        "`rewrite --where`: the same; Go 1.26",
+        changed("every_call_that_is_wanted|results_that_are_wanted", r"1\.26"),
     ),
-    ("`rewrite`: a function that is skipped", lambda r: passed(r, "rewriting::test_skipped")),
-    ("`rewrite`: one call of ten fails", lambda r: passed(r, "rewriting::test_one_of_ten")),
+    ("`rewrite --skip`: a function that is skipped", changed("skipped|skipped_where_wanted", refused="--skip")),
+    ("`rewrite --fail`: one call of ten fails; Go 1.15", changed("one_of_ten_fails", r"1\.15")),
+    ("`rewrite --fail`: the same; Go 1.26", changed("one_of_ten_fails", r"1\.26")),
+    ("`rewrite`: values of each kind, also in position-independent programs", changed("kinds")),
+    ("`rewrite`: behind pointers, strings in place", changed("behind_pointers|strings_in_place")),
+    ("`rewrite`: stacks that grow, collections, the race detector", changed("stacks_that_grow|stress")),
+    ("`rewrite`: a tracer that is killed leaves the program its own values", changed("a_tracer_that_dies")),
     ("probes on kernel functions", yes("kprobe")),
     ("raw tracepoints", yes("raw_tracepoint")),
     ("the kernel's type information (BTF)", yes("btf")),
@@ -133,13 +159,14 @@ def features(runs: Sequence[Run]) -> list[list[str]]:
 
 
 def variants(runs: Sequence[Run]) -> list[list[str]]:
-    names = sorted({n for run in runs for n in run["facts"] if n.startswith("verifier ")})
+    facts = [{name: value for part in parts(run) for name, value in part["facts"].items()} for run in runs]
+    names = sorted({n for found in facts for n in found if n.startswith("verifier ")})
 
-    def cell(run: Run, name: str) -> str:
-        numbers = run["facts"].get(name)
+    def cell(found: dict[str, Any], name: str) -> str:
+        numbers = found.get(name)
         return f"{numbers[0]:,} → {numbers[1]:,}" if numbers else "–"
 
-    return [[f"`{name.split()[1]}`", *(cell(run, name) for run in runs)] for name in names]
+    return [[f"`{name.split()[1]}`", *(cell(found, name) for found in facts)] for name in names]
 
 
 def whys(runs: Sequence[Run]) -> list[str]:
@@ -163,19 +190,28 @@ def heading(run: Run) -> str:
     return f"{name_of(run)} (own)" if run["name"] == "own" else name_of(run)
 
 
+def title(run: Run) -> str:
+    """Of a row of the tests."""
+    if run["name"] == "machine":
+        return "QEMU and vm/run.py"
+    more = MORE.get(run["name"].rpartition("-")[2], " ".join(run["append"]))
+    return f"{heading(run)} {more}".strip()
+
+
 def page(data: dict[str, Run]) -> str:
     runs = [data[name] for name in COLUMNS if name in data]
     heads = [heading(run) for run in runs]
     limit = max(run["facts"]["verifier call_many"][2] for run in runs)
     tests = [
         [
-            "QEMU and vm/run.py" if run["name"] == "machine" else f"{heading(run)} {' '.join(run['append'])}".strip(),
+            title(run),
             "–" if run["boot_s"] is None else f"{run['boot_s']:.1f} s",
             str(len(run["passed"])) + again(run),
             *(str(len(run[kind])) for kind in ("failed", "skipped")),
             f"{run['total_s']:.0f} s",
         ]
-        for run in (data[name] for name in (*COLUMNS, *OTHERS) if name in data)
+        for whole in (data[name] for name in (*COLUMNS, *OTHERS) if name in data)
+        for run in parts(whole)
     ]
     return "".join(
         (
@@ -202,12 +238,11 @@ def read_results() -> dict[str, Run]:
         path = RESULTS / f"{name}.json"
         if path.exists():
             data[name] = json.loads(path.read_text())
-        changing = RESULTS / f"{name}-rewriting.json"
+        changing = RESULTS / f"{name}{REWRITING}.json"
         if name in data and changing.exists():
-            run = json.loads(changing.read_text())
-            for outcome in ("passed", "failed"):
-                data[name][outcome] += run[outcome]
+            data[name]["rewriting"] = json.loads(changing.read_text())
     missing = [name for name in COLUMNS if "doctor" not in data.get(name, {}).get("facts", {})]
+    missing += [f"{name}{REWRITING}" for name in COLUMNS if name != "own" and "rewriting" not in data.get(name, {})]
     if missing:
         sys.exit(f"error: no results of {', '.join(missing)} in {RESULTS}\nhint: make test-vm")
     return data
@@ -234,7 +269,7 @@ def main(arguments: list[str]) -> int:
         return 1 if found else 0
     if arguments:
         sys.exit(__doc__)
-    for run in data.values():
+    for run in (part for whole in data.values() for part in parts(whole)):
         run["release"] = name_of(run) if run["release"] else ""
         if "doctor" in run["facts"]:
             run["facts"]["doctor"] = {"checks": [c for c in run["facts"]["doctor"]["checks"] if c["tried"]]}

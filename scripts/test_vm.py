@@ -46,6 +46,7 @@ class Plan:
     where: str  # a kernel's name; "local": this machine's own, "host": the tests of the virtual machine itself
     append: tuple[str, ...] = ()
     select: str = ""  # as pytest's -k
+    variables: tuple[str, ...] = ()  # NAME=VALUE
 
     @property
     def in_guest(self) -> bool:
@@ -64,6 +65,7 @@ PLANS = (
     Plan("6.1", "6.1", (), "not rewriting"),
     Plan("6.12-rewriting", "6.12", (), "rewriting"),
     Plan("6.1-rewriting", "6.1", (), "rewriting"),
+    Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",)),
     Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit"),
     Plan("own", "local"),
     Plan("machine", "host"),
@@ -132,6 +134,7 @@ def in_guest(plan: Plan, more: list[str], timeout: int) -> tuple[list[str], dict
             "GOPHERSCOPE_TEST_CACHE",
         ),
         *(f"--copy={folder}" for folder in shared_folders()),
+        *(word for variable in plan.variables for word in ("--env", variable)),
         *(f"--append={parameter}" for parameter in plan.append),
         *("--", *pytest_command(plan.select, "/out/junit.xml", more)),
     ]

@@ -108,7 +108,7 @@ def test_the_page_is_what_is_made_of_the_results() -> None:
 
 
 def test_every_run_that_the_page_shows_was_good() -> None:
-    for run in data().values():
+    for run in (part for whole in data().values() for part in kernels_doc.parts(whole)):
         assert (run["status"], run["failed"]) == (0, []), run["name"]
         assert run["passed"], run["name"]
 
