@@ -197,7 +197,12 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 }
 #endif
 
-#ifdef WHERE_TABLE
+/* Of a call and its return both are sent, or neither; changes stand each for themselves. */
+#if defined(WHERE_TABLE) && !defined(REWRITE)
+#define PAIRS_RECORDS
+#endif
+
+#ifdef PAIRS_RECORDS
 /* The call was sent, and its return says that it is not wanted: tell. */
 static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site *site, u32 index,
 					  const struct goroutine *g, u64 id, u64 now, struct fn_counters *n)
@@ -281,9 +286,12 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	late = site->flags & SITE_DECIDES_LATE;
 #endif
 #endif
-#ifndef REWRITE /* passed_over() has done it */
+#ifndef REWRITE
 	if (site->kind == SITE_ENTRY && !late)
 		left = left_out(ctl, n);
+#elif !defined(WHERE_TABLE)
+	if (left_alone(site, ctl, n))
+		return 0;
 #endif
 #ifndef WHERE_TABLE
 	if (left != WAITING_WANTED)
@@ -306,8 +314,10 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	}
 	if (site->kind == SITE_RETURN && site->filter) {
 		int end = where_ends(&w, &key, ctx, site, ctl, n, now, &began);
+#ifdef PAIRS_RECORDS
 		if (end == END_UNWANTED)
 			tell_unwanted(ctx, site, index, &g, id, now, n);
+#endif
 		if (end != END_WANTED) {
 #ifdef PERFORM_RET
 			perform_ret(ctx);
@@ -330,10 +340,16 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		add(n->calls_lost);
 		return 0;
 	}
+#ifdef REWRITE
+	if (ENTRY_WRITES == 0 && site->kind == (late ? SITE_RETURN : SITE_ENTRY))
+		__sync_fetch_and_add(&n->entry_hits, -1ull); /* it has only asked: the return is what is told of */
+	if ((ENTRY_WRITES == 0 && site->kind == SITE_ENTRY) || left_alone(site, ctl, n))
+		return 0;
+#endif
 #endif
 	struct call_record *r = reserve_record((u32)id, variant);
 	if (!r) {
-#ifdef WHERE_TABLE
+#ifdef PAIRS_RECORDS
 		lost_with_condition(site, &key, late, n);
 #endif
 		count_lost(site, n);
@@ -348,7 +364,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
 	fill_goroutine(r, &g);
-#ifdef WHERE_TABLE
+#ifdef PAIRS_RECORDS
 	if (late && site->kind == SITE_ENTRY)
 		r->head.flags |= REC_UNDECIDED;
 #endif
@@ -385,7 +401,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 #endif
 	error = submit_record(ctx, r);
 	if (error) {
-#ifdef WHERE_TABLE
+#ifdef PAIRS_RECORDS
 		/* Made anew: what is kept over the steps the verifier follows apart. */
 		record_key(&key, r, site);
 		lost_with_condition(site, &key, site->flags & SITE_DECIDES_LATE, n);

@@ -65,23 +65,6 @@ static __always_inline int passed_over(struct pt_regs *ctx, const struct site *s
 		add(n->duplicates);
 		return 1;
 	}
-#ifdef REWRITE
-	/* Calls and returns are changed each for themselves, so either is what is counted. */
-	if (ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
-		if (site->kind == SITE_ENTRY)
-			add(n->sampled);
-		else
-			add(n->sampled_returns);
-		return 1;
-	}
-	if (ctl->max_calls && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
-		if (site->kind == SITE_ENTRY)
-			add(n->limited);
-		else
-			add(n->limited_returns);
-		return 1;
-	}
-#endif
 	return 0;
 }
 
@@ -102,6 +85,28 @@ static __always_inline u64 left_out(struct control *ctl, struct fn_counters *n)
 	}
 	return WAITING_WANTED;
 }
+
+#ifdef REWRITE
+/* Calls and returns are changed each for themselves, so either is what is counted. 1: it keeps its own values. */
+static __always_inline int left_alone(const struct site *site, struct control *ctl, struct fn_counters *n)
+{
+	if (ctl->sample_each && __sync_fetch_and_add(&ctl->seen, 1) % ctl->sample_each) {
+		if (site->kind == SITE_ENTRY)
+			add(n->sampled);
+		else
+			add(n->sampled_returns);
+		return 1;
+	}
+	if (ctl->max_calls && __sync_fetch_and_add(&ctl->calls, 1) >= ctl->max_calls) {
+		if (site->kind == SITE_ENTRY)
+			add(n->limited);
+		else
+			add(n->limited_returns);
+		return 1;
+	}
+	return 0;
+}
+#endif
 
 #ifdef PERFORM_RET
 /* RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */

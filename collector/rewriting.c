@@ -8,7 +8,7 @@ bool rewriting_uses(const struct collector *c, const struct plan_site *site)
 {
 	const struct rewrite *r = c->options.rewrite;
 
-	return !r || r->site[site->kind].n_writes || (r->skip && site->kind == SITE_ENTRY);
+	return !r || r->site[site->kind].n_writes || (site->kind == SITE_ENTRY && (r->skip || site->filter));
 }
 
 void rewriting_cflags(const struct collector *c, char *to, size_t size)

@@ -210,7 +210,8 @@ struct plan_options {
 	bool returns;       /* probe returns (durations, results) */
 	bool optional;      /* a binary without debug information is planned without values, instead of ERR_NO_DWARF */
 	bool raw_words;     /* of functions whose types are not known, read the words that may be theirs, as they are */
-	bool at_call; /* the entry site is the first there is, where every parameter still stands as the caller put it */
+	/* The entry site is the first there is, where every parameter still stands as the caller put it; returns are at each RET. */
+	bool at_call;
 	uint32_t string_size; /* bytes, most that is read of a string */
 	uint32_t depth;       /* pointer hops */
 	uint32_t elements;    /* of a slice, array or map */

@@ -165,7 +165,7 @@ struct err *plan_add_returns(struct plan_builder *b, struct plan_func *f, const 
 			}
 	}
 	/* Assembly may be entered anywhere. */
-	if (floats && !b->abi.assembly)
+	if (floats && !b->abi.assembly && !b->options->at_call)
 		err = track_returns(code, b->program->elf, sizes, &sites, &n_sites);
 	for (size_t i = 0; i < code->n && !err; i++) {
 		struct return_site plain = { .ret = i, .insn = i, .sp_cfa = -8 };

@@ -464,6 +464,13 @@ static struct err *check_sites(const struct rewrite *r, const char *name)
 				"before its frame is set up",
 				name);
 	}
+	for (size_t i = 0; i < r->plan->n_filters; i++)
+		if (r->plan->filters[i].late && (r->site[SITE_ENTRY].n_changes || r->skip))
+			return err_create(ERR_USAGE,
+					  "--where asks for what is known only at the return, when %s; hint: "
+					  "a condition on arguments, or --set-result",
+					  r->skip ? "the call was to be skipped already"
+						  : "the arguments are long written");
 	if (r->site[SITE_RETURN].n_changes && f->n_sites < 2)
 		return err_create(ERR_UNSUPPORTED, "the results of %s cannot be written: it has no RET", name);
 	return NULL;

@@ -110,12 +110,16 @@ class Messages:
             (("unchanged",), "not written"),
             (("sampled", "sampled_returns"), "left alone by --rate"),
             (("limited", "limited_returns"), "past --max-changes"),
-            (("filtered", "filtered_returns"), "of other processes"),
         ):
             n = sum(t[c] for c in counters)
             if n:
                 parts.append(f"{n} {word}")
+        # Of a call that is changed twice, or that its entry only decides for its return, both are counted.
+        if n := max(t["filtered"], t["filtered_returns"]):
+            parts.append(f"{n} not wanted by --where" if self.condition else f"{n} of other processes")
         self.note(f"{', '.join(parts)}; {plural(s.lost, 'event')} lost, {s.duration_s:.1f} s")
+        if self.condition and not self.quiet:
+            self._condition(t)
         self.detail(_all_counters(t))
         if not s.reconciled:
             self._write("error: THE COUNTS DO NOT ADD UP: hits and events differ; this is a defect of the tracer")

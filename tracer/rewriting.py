@@ -78,6 +78,7 @@ class Rewriting:
         self._o = native.offsets()
         self.binary = binary
         self.request = request
+        self.where = reading.where
         with Program(binary.path, binary.name, binary.debug_file) as program:
             self.first_address = program.first_address
             self._rewrite = self._create(program, reading)
@@ -105,6 +106,7 @@ class Rewriting:
         request.skip, request.fail = one(r.skip), one(r.fail)
         how = ffi.new("struct plan_options *")
         how.string_size, how.depth, how.elements = reading.string_size, reading.depth, reading.elements
+        how.where = one(reading.where)
         out = ffi.new("struct rewrite **")
         try:
             take(ffi, lib, lib.rewrite_create(program.pointer, request, how, out))
@@ -177,6 +179,8 @@ class Rewriting:
         what = ", ".join(changes)
         if r.skip:
             what = f"skipped, returning {what or 'zero'}"
+        if self.where is not None:
+            what += f", where {self.where}"
         return printable(f"{self.request.function} in {self.binary.name}: {what}")
 
     # ---- refusing -------------------------------------------------------------------------------------------
@@ -285,6 +289,8 @@ class Rewriting:
                 out.write(
                     printable(f"    {c.name} {c.type}  in {c.place}  ← {c.shown}: {c.written or 'no bytes'}") + "\n"
                 )
+        if self.where is not None:
+            out.write(printable(f"  only where {self.where}") + "\n")
         for warning in self.warnings():
             out.write(f"  warning: {warning}\n")
         needs = []

@@ -9,7 +9,8 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,16 @@ def program(go_program: Build) -> Build:
     return lambda version="1.26", mode="default": go_program(SOURCE, version, mode)
 
 
+@contextmanager
+def rewriting_of(path: Path, function: str, *set: str, where: str | None = None, **more: object) -> Iterator[Rewriting]:
+    request = RewriteRequest(function=function, set=set, **more)  # type: ignore[arg-type]
+    with open_binary(str(path), [], None) as binary, Rewriting(binary, request, ReadOptions(where=where)) as r:
+        yield r
+
+
 def planned(path: Path, function: str, *set: str, **more: object) -> list[tuple[str, ...]]:
     """(name, type, place, value, bytes) of each change."""
-    request = RewriteRequest(function=function, set=set, **more)  # type: ignore[arg-type]
-    with open_binary(str(path), [], None) as binary, Rewriting(binary, request, ReadOptions()) as r:
+    with rewriting_of(path, function, *set, **more) as r:  # type: ignore[arg-type]
         return [(c.name, c.type, c.place, c.shown, c.written) for c in r.changes]
 
 
@@ -103,6 +110,37 @@ def test_a_string_becomes_a_constant_of_the_program(version: str, program: Build
     at = int(found[1], 16)
     assert address <= at <= address + size - 10
     assert path.read_bytes()[offset + at - address :][:10] == b"literal of"
+
+
+@pytest.mark.parametrize("version", ["1.15", "1.26"])
+def test_position_independent(version: str, program: Build) -> None:
+    """Places are those of a program that is linked to one address; what is at an address is told by link addresses,
+    and found in a process wherever the program was loaded."""
+    path = program(version, "pie")
+    assert [w[:4] for w in planned(path, "main.kinds", *KINDS)] == [
+        w[:4] for w in planned(program(version), "main.kinds", *KINDS)
+    ]
+    symbols = subprocess.run(["readelf", "-sW", path], capture_output=True, text=True, check=True).stdout
+    process = subprocess.Popen([path, "-wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        for name, is_nil in (("main.ErrFull", False), ("main.ErrUnset", True)):
+            with rewriting_of(path, "main.read", fail=f"err={name}") as r:
+                (change,) = r.changes
+                address = re.search(rf"([0-9a-f]+) +16 OBJECT .* {re.escape(name)}$", symbols, re.MULTILINE)
+                assert address and change.variable == int(address[1], 16)
+                r.refusals = lambda: iter(())  # type: ignore[method-assign] # whatever this kernel allows
+                assert r._bias(process.pid)
+                if not is_nil:
+                    r.check([process.pid])
+                    continue
+                with pytest.raises(TracerError) as caught:
+                    r.check([process.pid])
+                assert caught.value.message == f"{name} is nil in process {process.pid}: err cannot be set to it"
+                assert caught.value.exit_code == 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("version", ["1.15", "1.26"])
@@ -251,6 +289,63 @@ def test_wrong_results(more: dict[str, object], message: str, program: Build) ->
     assert message in refused(program(), "main.read", **more).message
 
 
+def test_results_are_written_at_the_ret(program: Build) -> None:
+    """Also where a trace would read a float before the frame is gone: places on the stack are counted from there."""
+    for version in ("1.15", "1.26"):
+        with rewriting_of(program(version), "main.wide", set_results=("j=7",)) as r:
+            (change,) = r.changes
+            (function,) = r.plan.functions()
+            assert {s.insn for s in function.sites if not s.entry} == {"ret"}
+        # the last word of ten, which no register is left for; and what the caller keeps for the registers' values
+        assert change.place == ("sp+0x58" if version == "1.15" else "sp+0x8")
+
+
+# ---- conditions -------------------------------------------------------------------------------------------------
+
+CONDITIONS = [
+    ({}, "keep > 10", True, False),
+    ({}, "goid == 1 && n < 5", True, False),
+    ({"set": (), "set_results": ("r1=7",)}, "keep > 10", True, False),
+    ({"set": (), "set_results": ("r1=7",)}, "keep > 10 && r1 > 5 && duration > 1ms", True, True),
+    ({"set": (), "skip": "r1=7"}, "keep > 10", True, False),
+]
+
+
+@pytest.mark.parametrize(("more", "where", "enter", "leave"), CONDITIONS)
+def test_condition(more: dict[str, object], where: str, enter: bool, leave: bool, program: Build) -> None:
+    request = {"set": ("n=2021",), **more}
+    set = request.pop("set")
+    with rewriting_of(program(), "main.target", *set, where=where, **request) as r:  # type: ignore[arg-type,misc]
+        (filter,) = r.plan.filters()
+        assert (bool(filter.enter), bool(filter.leave)) == (enter, leave)
+        assert r.title.endswith(f", where {where}")
+
+
+WRONG_CONDITIONS = [
+    ("nope > 5", "there is no parameter or result 'nope'"),
+    ("keep", "this is no condition"),
+    ("keep >", "a name or a value is missing at the end"),
+    ("keep == true", "main.target: this is no int"),
+    ("r1 > 5", "--where asks for what is known only at the return, when the arguments are long written"),
+    ("duration > 1ms", "--where asks for what is known only at the return, when the arguments are long written"),
+]
+
+
+@pytest.mark.parametrize(("where", "message"), WRONG_CONDITIONS)
+def test_a_condition_that_does_not_fit(where: str, message: str, program: Build) -> None:
+    error = refused(program(), "main.target", "n=1", where=where)
+    assert message in error.message
+    assert error.exit_code == 2
+
+
+def test_a_condition_on_what_cannot_be_read(program: Build) -> None:
+    """At the place where is written a float is still in its register."""
+    error = refused(program(), "main.kinds", "b=false", where="f > 0.5")
+    assert "xmm0" in error.message
+    assert error.exit_code == 2
+    assert planned(program("1.15"), "main.kinds", "b=false", where="f > 0.5")
+
+
 def test_race_build(go_program: Build) -> None:
     """What the race detector adds comes behind the place where is written."""
     got = planned(go_program(SOURCE, "1.26", "race", cgo=True), "main.look", "n=2021")
@@ -272,7 +367,10 @@ def rewrite(*args: object) -> subprocess.CompletedProcess[str]:
 
 def test_dry_run(program: Build) -> None:
     path = program()
-    run = rewrite("-b", path, "--func", "main.target", "--set", "n=2021", "--set-result", "r1=-7", "--dry-run")
+    run = rewrite(
+        *("-b", path, "--func", "main.target", "--set", "n=2021", "--set-result", "r1=-7"),
+        *("--where", "keep > 5", "--dry-run"),
+    )
     assert (run.returncode, run.stderr) == (0, "")
     lines = [line for line in run.stdout.splitlines() if not line.startswith("  refused here: ")]
     assert [re.sub(r"0x[0-9a-f]{5,8}\b", "ADDR", line) for line in lines] == [
@@ -281,6 +379,7 @@ def test_dry_run(program: Build) -> None:
         "    n int  in rax  ← 2021: 0x7e5",
         "  return ADDR  file offset ADDR  ret",
         "    r1 int  in rax  ← -7: 0xfffffffffffffff9",
+        "  only where keep > 5",
         "  needs of the kernel: that programs write registers",
     ]
 
@@ -292,6 +391,10 @@ def test_dry_run(program: Build) -> None:
         (("--set", "n=1", "-p", str(os.getpid()), "--all-processes"), "--all-processes excludes what names one"),
         (("--set", "n=1", "--rate", "2"), "one call of how many? like 1/100"),
         (("--set", "n=1", "--max-changes", "0"), "0: between 1 and"),
+        (
+            ("--set", "n=1", "--set-result", "r1=1", "--rate", "1/2", "--all-processes"),
+            "--rate chooses calls or returns",
+        ),
         (("--set", "n=1", "--", "/bin/true"), "the command is not the binary"),
         (("--set", "n=1", "-p", "1", "--", "/bin/true"), "-p and -- COMMAND exclude each other"),
     ],

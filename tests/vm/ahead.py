@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import go_versions
@@ -34,6 +35,7 @@ FEATURES = {
     ),
     "perf": ("", "-DPERFORM_RET"),
 }
+FILTERS = re.compile(r'^#line 1 "filters\.h"\n(.*?\n)#line \d+ "where\.h"$', re.DOTALL | re.MULTILINE)
 SUMS = {"count": ("",), "hist": ("", "-DPERFORM_RET"), "stack": ("",)}
 
 
@@ -61,40 +63,54 @@ def rewrites() -> Iterator[tuple[str, ...]]:
             yield ("-b", str(guest.rewritten(version)), "--func", f"main.{function}", *options)
 
 
-def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, list[str]]]:
+@dataclass(frozen=True)
+class Wanted:
+    """A program that a guest may want."""
+
+    name: str
+    flags: list[str]
+    filters: str | None = None  # what a condition became
+
+
+def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[Wanted]:
     for arguments in wanted:
-        base = plain_flags("rewrite", *arguments, buffer="ring")
+        source = shown("rewrite", *arguments, buffer="ring")
+        filters = FILTERS.search(source) if "--where" in arguments else None
         for extra in ("", "-DPERFORM_RET"):
-            yield "rewrite.bpf.c", with_features(base, extra).split()
+            flags = with_features(plain_flags(source), extra).split()
+            yield Wanted("rewrite.bpf.c", flags, filters[1] if filters else None)
 
 
-def programs() -> Iterator[tuple[str, list[str]]]:
-    """File and flags of every program that a guest may want."""
+def programs() -> Iterator[Wanted]:
+    """Of all tests but those that have a condition and change nothing."""
     seen = set()
     for arguments, buffer in traces():
-        base = plain_flags("trace", *arguments, buffer=buffer)
+        base = plain_flags(shown("trace", *arguments, buffer=buffer))
         for extra in FEATURES[buffer]:
             flags = with_features(base, extra)
             if flags not in seen:
                 seen.add(flags)
-                yield "call.bpf.c", flags.split()
+                yield Wanted("call.bpf.c", flags.split())
     for verb, features in SUMS.items():
-        base = plain_flags(verb, "-b", str(guest.counts()), "--func", "main.target", buffer="ring")
+        base = plain_flags(shown(verb, "-b", str(guest.counts()), "--func", "main.target", buffer="ring"))
         for extra in features:
-            yield "aggregate.bpf.c", with_features(base, extra).split()
+            yield Wanted("aggregate.bpf.c", with_features(base, extra).split())
     yield from rewriting_programs(rewrites())
 
 
-def plain_flags(verb: str, *arguments: str, buffer: str) -> str:
-    """The flags of a trace on a kernel that allows nothing beyond the common ground."""
-    done = subprocess.run(
+def shown(verb: str, *arguments: str, buffer: str) -> str:
+    """The program and its flags, on a kernel that allows nothing beyond the common ground."""
+    return subprocess.run(
         [sys.executable, "-m", "tracer", verb, *arguments, "--ebpf"],
         capture_output=True,
         text=True,
         cwd=ROOT,
         env={**os.environ, "TRACER_BUFFER": buffer, "TRACER_SLEEPABLE": "0", "TRACER_PERFORM_RET": "0"},
-    )
-    found = re.match(r"/\* compiled with: (.*) \*/", done.stdout)
+    ).stdout
+
+
+def plain_flags(source: str) -> str:
+    found = re.match(r"/\* compiled with: (.*) \*/", source)
     return found[1] if found else ""
 
 
@@ -110,22 +126,22 @@ def folder() -> Path:
     return path
 
 
-def compile_all(wanted: Iterable[tuple[str, list[str]]] | None = None) -> None:
+def compile_all(wanted: Iterable[Wanted] | None = None) -> None:
     """On the host. Needs BCC and root, as compiling does; without them the guests compile for themselves."""
     from tracer import cache
     from tracer.program import Compiler, assemble
 
-    def keep(name: str, flags: list[str]) -> None:
-        source = assemble(name)
-        blob = folder() / f"{cache.key(source, flags)}.program"
+    def keep(w: Wanted) -> None:
+        source = assemble(w.name, filters=w.filters)
+        blob = folder() / f"{cache.key(source, w.flags)}.program"
         if not blob.exists():
-            blob.write_bytes(Compiler().compile(source, flags))
-        blob.with_suffix(".json").write_text(json.dumps({"name": name, "flags": flags}))
+            blob.write_bytes(Compiler().compile(source, w.flags))
+        blob.with_suffix(".json").write_text(json.dumps(asdict(w)))
 
     if os.geteuid() != 0:
         return
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda program: keep(*program), programs() if wanted is None else wanted))
+        list(pool.map(keep, programs() if wanted is None else wanted))
 
 
 def put_in_place() -> None:
@@ -137,9 +153,9 @@ def put_in_place() -> None:
     assembled = functools.cache(assemble)
     for blob in sorted(folder().glob("*.program")):
         try:
-            about = json.loads(blob.with_suffix(".json").read_text())
-        except (OSError, ValueError):
+            about = Wanted(**json.loads(blob.with_suffix(".json").read_text()))
+        except (OSError, ValueError, TypeError):
             continue
-        source, flags = assembled(about["name"]), about["flags"]
+        source, flags = assembled(about.name, filters=about.filters), about.flags
         if blob.stem == cache.key(source, flags):
             cache.put("program", cache.key(source, flags, *surroundings), blob.read_bytes())

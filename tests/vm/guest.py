@@ -74,6 +74,16 @@ SHAPES = [
 KINDS = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
 PLACES = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
 
+# With a condition: on arguments, for what is set at the call, at the return, or instead of the call; and on results.
+WHERE = {
+    "call": ("target", ("--set", "n=2021", "--where", "keep >= 25003 && n >= -75024")),
+    "return": ("target", ("--set-result", "r1=7", "--where", "keep > 900 && n != -1009")),
+    "result": ("target", ("--set-result", "r1=7", "--where", "r1 < -500 && keep < 902")),
+    "both": ("target", ("--set", "n=2021", "--set-result", "r1=7", "--where", "keep >= 500")),
+    "fail": ("read", ("--fail", "err=io.ErrUnexpectedEOF", "--where", "n > 798")),
+    "skip": ("read", ("--skip", "err=io.ErrUnexpectedEOF", "--where", "n <= 100 || n == 1009")),
+}
+
 # What the tests of rewriting change: function and options, which decide the program that is compiled.
 REWRITES = [
     ("target", ("--set", "n=2021")),
@@ -85,6 +95,7 @@ REWRITES = [
     ("kinds", ("--set", KINDS)),
     ("kinds", ("--set", f"{KINDS}, e=io.EOF")),
     ("handle", ("--set", PLACES)),
+    *WHERE.values(),
 ]
 
 
@@ -97,7 +108,7 @@ def build_all() -> None:
     for version in DEMO_VERSIONS:
         demo(version)
         inlining(version)
-        for mode in ("default", "race"):
+        for mode in ("default", "pie", "race"):
             rewritten(version, mode)
     counts()
     shapes()

@@ -4,6 +4,7 @@ not allow it, the refusal."""
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections import Counter
@@ -12,13 +13,13 @@ from pathlib import Path
 import guest
 import pytest
 from guest import LONG
-from tracing import Run, Tracer, check_accounting, check_error, of_type, parse, until
+from tracing import JSON, Run, Tracer, check_accounting, check_error, of_type, parse, until
 
 pytestmark = pytest.mark.vm
 
 N = 100_003
 OTHERS = 101
-STRESS_S = 60
+STRESS_S = float(os.environ.get("GOPHERSCOPE_STRESS_S", 5))  # 60 in a run of its own (scripts/test_vm.py)
 EOF_ERROR = "err=io.ErrUnexpectedEOF"
 
 MEMORY = guest.allowed("probe_write_user")
@@ -29,9 +30,17 @@ ABLE = [version for version, can in CAN.items() if can]
 WHY = "this kernel lets no program write"
 
 
-def rewrite(tracer: Tracer, version: str, function: str, *options: object, mode: str = "calls", **more: object) -> Run:
+def rewrite(
+    tracer: Tracer,
+    version: str,
+    function: str,
+    *options: object,
+    mode: str = "calls",
+    build: str = "default",
+    **more: object,
+) -> Run:
     """Rewrite a run of the program from its start to its end. Its own lines are the run's stdout."""
-    program = guest.rewritten(version)
+    program = guest.rewritten(version, build)
     words = [w for name, value in more.items() for w in (f"-{name}", str(value))]
     return tracer(
         *("rewrite", "--func", f"main.{function}", "--yes", *options),
@@ -73,6 +82,91 @@ def test_every_call(version: str, tracer: Tracer, tmp_path: Path) -> None:
     assert (events[-1]["totals"]["changed"], events[-1]["totals"]["unchanged"], events[-1]["lost"]) == (N, 0, 0)
 
 
+def olds(events: list[JSON]) -> Counter[int]:
+    """What stood where was written, and how often that is told."""
+    return Counter(c["old"] for e in of_type(events, "rewrite") for c in e["changes"])
+
+
+def calls(which: str, tracer: Tracer, version: str, n: int, *options: object) -> tuple[Run, list[str]]:
+    """Of a run with a condition: what the program says of `target`, where only the wanted ones were changed."""
+    function, how = guest.WHERE[which]
+    run = rewrite(tracer, version, function, *how, *options, n=n)
+    assert run.status == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[2] == f"other: calls={OTHERS} changed=0 sum={-sum_to(OTHERS)} kept={sum_to(OTHERS - 1)}"
+    return run, lines[:2]
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_every_call_that_is_wanted(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """50,021 of 100,003: each of them has the new value, the others keep theirs."""
+    out = tmp_path / "events"
+    _, lines = calls("call", tracer, version, N, "-f", "jsonl", "-o", out, "--buffer", "64M")
+    wanted = range(25_003, 75_024)
+    kept = sum_to(N) - sum(i + 1 for i in wanted)
+    assert lines == [
+        f"target: calls={N} changed={len(wanted)} sum={-kept} kept={sum_to(N - 1)}",
+        f"results={len(wanted) * 2022 - (sum_to(N - 1) - sum(wanted))}",
+    ]
+    events = parse(out.read_text())
+    assert olds(events) == Counter(-1 - i for i in wanted)
+    check_accounting(events[-1])
+    total = events[-1]["totals"]
+    assert (total["changed"], total["unchanged"], total["filtered"]) == (len(wanted), 0, N - len(wanted))
+    assert (events[-1]["lost"], total["undecidable"]) == (0, 0)
+
+
+@pytest.mark.parametrize("version", ABLE)
+@pytest.mark.parametrize(("which", "wanted"), [("return", range(901, 1008)), ("result", range(501, 902))])
+def test_results_that_are_wanted(which: str, wanted: range, version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """By a condition on the arguments of the call, or on the results themselves."""
+    out, n = tmp_path / "events", 1009
+    run, lines = calls(which, tracer, version, n, "-f", "jsonl", "-o", out)
+    assert lines == [
+        f"target: calls={n} changed=0 sum={-sum_to(n)} kept={sum_to(n - 1)}",
+        f"results={7 * len(wanted) - (sum_to(n - 1) - sum(wanted))}",
+    ]
+    events = parse(out.read_text())
+    assert olds(events) == Counter(-i for i in wanted)
+    check_accounting(events[-1])
+    total = events[-1]["totals"]
+    assert (total["return_hits"], total["returns_written"], total["filtered_returns"]) == (
+        *(n, len(wanted)),
+        n - len(wanted),
+    )
+    assert (total["calls_written"], total["unfinished"], events[-1]["lost"]) == (0, 0, 0)
+    assert f"{n - len(wanted)} not wanted by --where" in run.stderr
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_both_of_a_call_that_is_wanted(version: str, tracer: Tracer) -> None:
+    """The return of a call goes by what its arguments were, not by what they became."""
+    n, wanted = 1009, range(500, 1009)
+    run, lines = calls("both", tracer, version, n, "-o", "/dev/null")
+    assert lines == [
+        f"target: calls={n} changed={len(wanted)} sum={-sum_to(500)} kept={sum_to(n - 1)}",
+        f"results={7 * len(wanted) - sum_to(499)}",
+    ]
+    assert re.search(rf"^{2 * len(wanted)} changes, 500 not wanted by --where", run.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_a_rate_of_what_is_wanted(version: str, tracer: Tracer) -> None:
+    function, how = guest.WHERE["fail"]
+    run = rewrite(tracer, version, function, *how, "--rate", "1/2", "-o", "/dev/null", mode="reads", n=1009)
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == ["reads=1009 failed=106 empty=0 bodies=1009"]
+
+
+@pytest.mark.skipif(not REGISTERS, reason="the kernel lets no program write registers")
+@pytest.mark.parametrize("version", [v for v in CAN if v != "1.15" or MEMORY])
+def test_skipped_where_wanted(version: str, tracer: Tracer) -> None:
+    function, how = guest.WHERE["skip"]
+    run = rewrite(tracer, version, function, *how, "-o", "/dev/null", mode="reads", n=1009)
+    assert run.status == 0, run.stderr
+    assert run.stdout.splitlines() == ["reads=1009 failed=101 empty=101 bodies=908"]
+
+
 @pytest.mark.parametrize("version", ABLE)
 def test_every_result(version: str, tracer: Tracer) -> None:
     run = rewrite(tracer, version, "target", "--set-result", "r1=7", "-o", "/dev/null", n=1009)
@@ -93,11 +187,13 @@ def test_max_changes(version: str, tracer: Tracer) -> None:
     assert re.search(r"^101 changes", run.stderr, re.MULTILINE)
 
 
+@pytest.mark.parametrize("build", ["default", "pie"])
 @pytest.mark.parametrize("version", ABLE)
-def test_kinds(version: str, tracer: Tracer) -> None:
-    """Integers of each width, a bool, a nil, an error, a constant string: what the function then prints."""
+def test_kinds(version: str, build: str, tracer: Tracer) -> None:
+    """Integers of each width, a bool, a nil, an error, a constant string: what the function then prints. The last two
+    are found by their addresses, which are others in each process of a position-independent program."""
     more = ", e=io.EOF" if MEMORY else ""  # in registers there is no room for it any more
-    run = rewrite(tracer, version, "kinds", "--set", guest.KINDS + more, "-o", "/dev/null", mode="values")
+    run = rewrite(tracer, version, "kinds", "--set", guest.KINDS + more, "-o", "/dev/null", mode="values", build=build)
     assert run.status == 0, run.stderr
     error = "EOF" if MEMORY else "it is full"
     assert run.stdout.splitlines()[0] == f'b=false i8=-128 u16=65535 c=9 i64=-1 f=1.5 s="literal of" p=nil e={error}'
@@ -153,6 +249,16 @@ def test_a_nil_variable(version: str, tracer: Tracer) -> None:
     assert run.status == 1
     assert "error: 3 of 3 changes could not be written" in run.stderr
     assert run.stdout.splitlines() == ["reads=3 failed=0 empty=0 bodies=3"]
+
+
+@pytest.mark.parametrize("build", ["default", "pie"])
+@pytest.mark.parametrize("version", ABLE)
+def test_a_nil_variable_of_a_process(version: str, build: str, tracer: Tracer) -> None:
+    """Of a process that runs it is known beforehand."""
+    target = tracer.program(guest.rewritten(version, build), "-mode", "ticks")
+    assert target.line() == "tick -1"
+    run = tracer("rewrite", "-p", target.pid, "--func", "main.read", "--fail", "err=main.ErrUnset", "--yes")
+    check_error(run, 1, r"main\.ErrUnset is nil in process \d+: err cannot be set to it")
 
 
 @pytest.mark.skipif(not REGISTERS, reason="the kernel lets no program write registers")

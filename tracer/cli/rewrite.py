@@ -19,6 +19,8 @@ sudo gopherscope rewrite -p 1234 --func main.limit --set-result 'r1=7'
 sudo gopherscope rewrite -p 1234 --func main.handle --set 'req.Retries=0'
 # the function returns at once, its body does not run
 sudo gopherscope rewrite -p 1234 --func main.save --skip r1=0,err=nil
+# only the calls that a condition is true of
+sudo gopherscope rewrite -p 1234 --func main.handle --set 'req.Retries=0' --where 'req.Method == "PUT"'
 # one call of ten fails with an error that the program has
 sudo gopherscope rewrite -p 1234 --func main.read --fail err=io.ErrUnexpectedEOF --rate 1/10
 gopherscope rewrite -b ./server --list-errors
@@ -73,6 +75,7 @@ def prepare_parser(parser: Parser) -> None:
     how.add_argument(
         "--fail", metavar="RESULT=VARIABLE", help="an error among the results, like err=io.ErrUnexpectedEOF"
     )
+    options.add_where(how)
     how.add_argument("--rate", type=options.one_of, metavar="1/N", help="one call of N, the first of them")
     how.add_argument(
         "-M",
@@ -109,10 +112,13 @@ def _check(args: Namespace) -> None:
         raise UsageError("-p and -- COMMAND exclude each other")
     if any("\0" in x for x in [*args.func, *args.set, *args.set_result, args.skip or "", args.fail or ""]):
         raise UsageError("an assignment holds no NUL byte")
+    options.check_where(args)
     if args.list_errors:
         return
     if len(args.func) != 1 or not args.func[0]:
         raise UsageError("which function? --func NAME, once", hint="`gopherscope list -b FILE` shows the names")
+    if args.rate and args.set and (args.set_result or args.fail):
+        raise UsageError("--rate chooses calls or returns: with --set it goes with no --set-result or --fail")
     if args.all_processes and (args.pid or (args.command and not args.binary)):
         raise UsageError("--all-processes excludes what names one: -p and -- COMMAND")
     if not (args.pid or args.command or args.all_processes or args.dry_run or args.ebpf):
@@ -159,6 +165,7 @@ def run(args: Namespace) -> int:
             duration=args.duration,
             max_calls=args.max_changes,
             sample_each=args.rate,
+            where=args.where,
             rewrite=request,
             format=args.format,
             output=args.output,

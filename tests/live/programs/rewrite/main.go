@@ -81,6 +81,17 @@ func read(n int) (got int, what string, err error) {
 }
 
 //go:noinline
+func wide(n int) (a, b, c, d, e, f, g, h, i, j int, x float64) {
+	sink += len(fmt.Sprint(n))
+	if n < 0 {
+		return n, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0.5
+	}
+	x = float64(n) * 1.5
+	sink += len(fmt.Sprint(x))
+	return 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, x
+}
+
+//go:noinline
 func deep(n int, keep int) int {
 	var room [64]int
 	room[n&63] = keep
@@ -269,5 +280,6 @@ func main() {
 		one := int32(1)
 		spin(&one)
 		fmt.Println(ErrUnset, io.ErrUnexpectedEOF)
+		fmt.Println(wide(*n))
 	}
 }
