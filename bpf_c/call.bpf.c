@@ -139,6 +139,13 @@ static __always_inline void fill_goroutine(struct call_record *r, const struct g
 	r->head.flags = g->flags;
 }
 
+/* Of an old value that is about to be replaced little is enough: the verifier follows the writes behind each turn. */
+#ifdef REWRITE
+#define TURNS TURNS_REWRITE
+#else
+#define TURNS TURNS_MAX
+#endif
+
 enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
 
 /* With a condition call_regs may read memory too. */
@@ -392,7 +399,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	}
 #ifndef WITHOUT_DEEP
 	if (variant == DEEP)
-		read_deep((struct deep_record *)r, site, n, TURNS_MAX);
+		read_deep((struct deep_record *)r, site, n, TURNS);
 	if (variant == DEEP_SHORT)
 		read_deep((struct deep_record *)r, site, n, TURNS_SHORT);
 #endif
@@ -444,11 +451,13 @@ int call_deep(struct pt_regs *ctx)
 	return call_hit(ctx, DEEP);
 }
 
+#ifndef REWRITE
 /* Where a kernel's verifier gives up on call_deep. */
 int call_deep_short(struct pt_regs *ctx)
 {
 	return call_hit(ctx, DEEP_SHORT);
 }
+#endif
 #endif
 
 /* At runtime.goexit0: a goroutine ends, and its g may become another's. */

@@ -83,6 +83,7 @@ struct step {
 #define JOBS_MAX 128
 #define TURNS_MAX 256
 #define TURNS_SHORT 96 /* of call_deep_short, for kernels whose verifier cannot follow so many */
+#define TURNS_REWRITE 24
 
 /* Bytes behind the record proper that call_deep keeps its state in (deep.h). */
 #define DEEP_STATE (72 + 8 + 32 * JOBS_MAX)
