@@ -12,6 +12,7 @@
  *   -DWITHOUT_REGS, _FEW, _MANY, _DEEP, _UNWOUND  leave a variant, or goroutine_unwound, out
  *   -DSTACK_MAX              frames of the kernel's chain that a record begins with, for `trace -s`
  *   -DUSE_PERF               events go through perf output, where the kernel has no ring buffer
+ *   -DCOMPACT                a record takes the room in the ring buffer that it uses, for the price of a copy
  *   -DPERFORM_RET            at a RET the program does what the instruction does, so that the kernel need not single-step it: only
  *                            where the verifier lets a program write the registers
  *   -DGUARD_SLEEPABLE        sleepable programs must not use their CPU's stack, see guard_stack()
@@ -107,6 +108,18 @@ BPF_ARRAY(blank, any_record, 1);
 BPF_RINGBUF_OUTPUT(events, 1);
 #endif
 
+#ifdef COMPACT
+/* A record is put together in a slot and copied into the buffer, where room can be reserved of constant size only. A slot is claimed by an
+ * entry in `claims`: its thread can be preempted or sleep, and another's hit come to the same CPU. */
+struct slot {
+	any_record record;
+	u32 number, reserved;
+};
+
+BPF_HASH(claims, u32, u32, 1);
+BPF_ARRAY(slots, struct slot, 1);
+#endif
+
 static __always_inline void fill_record(struct pt_regs *ctx, struct call_record *r, const struct site *site, u32 index,
 					u64 id, u64 now)
 {
@@ -186,6 +199,37 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 	if (size > sizeof(r->data))
 		size = sizeof(r->data);
 	return events.perf_submit(ctx, r, sizeof(struct record) + size);
+}
+#elif defined(COMPACT)
+static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
+{
+	u32 first = bpf_get_smp_processor_id() * CPU_SLOTS;
+
+#pragma unroll
+	for (u32 i = 0; i < CPU_SLOTS; i++) {
+		u32 number = first + i;
+		struct slot *slot = slots.lookup(&number);
+
+		if (slot && !claims.insert(&number, &tid)) {
+			slot->number = number;
+			return (struct call_record *)slot;
+		}
+	}
+	return 0;
+}
+
+static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
+{
+	u32 number = ((struct slot *)r)->number;
+	u64 size = r->head.used;
+	int error;
+
+	opaque(size);
+	if (size > sizeof(r->data))
+		size = sizeof(r->data);
+	error = events.ringbuf_output(r, sizeof(struct record) + size, BPF_RB_NO_WAKEUP);
+	claims.delete(&number);
+	return error;
 }
 #else
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)

@@ -85,6 +85,9 @@ struct step {
 #define TURNS_SHORT 96 /* of call_deep_short, for kernels whose verifier cannot follow so many */
 #define TURNS_REWRITE 24
 
+/* -DCOMPACT: records that one CPU can have in hand, of threads that were preempted or sleep; a hit beyond them is lost, and counted. */
+#define CPU_SLOTS 4
+
 /* Bytes behind the record proper that call_deep keeps its state in (deep.h). */
 #define DEEP_STATE (72 + 8 + 32 * JOBS_MAX)
 

@@ -25,14 +25,15 @@ struct collector_options {
 	enum collector_buffer buffer;
 	enum collector_attach attach;
 	enum collector_format format;
-	uint64_t buffer_size;                  /* bytes; rounded up to a power of two of pages */
-	uint64_t max_calls;                    /* 0: no limit */
-	uint64_t max_rate;                     /* calls a second; 0: no limit */
-	uint32_t sample_each;                  /* one call of so many; 0: every call */
-	bool force;                            /* also what will take long: see collector_attach() */
-	bool filter_pids;                      /* only processes given by collector_allow_pid() */
-	bool color;                            /* text: ANSI colours */
-	bool utc;                              /* text: times of day in UTC instead of local time (tests) */
+	uint64_t buffer_size; /* bytes; rounded up to a power of two of pages */
+	uint64_t max_calls;   /* 0: no limit */
+	uint64_t max_rate;    /* calls a second; 0: no limit */
+	uint32_t sample_each; /* one call of so many; 0: every call */
+	bool compact;         /* ring buffer: an event takes only the room it needs, for one copy more */
+	bool force;           /* also what will take long: see collector_attach() */
+	bool filter_pids;     /* only processes given by collector_allow_pid() */
+	bool color;           /* text: ANSI colours */
+	bool utc;             /* text: times of day in UTC instead of local time (tests) */
 	bool no_args, no_results, no_returns;  /* what was asked: returns are not probed with no_returns */
 	int out_fd;                            /* where events go; not closed by the collector */
 	uint32_t string_size, depth, elements; /* as in plan_options: for remarks */

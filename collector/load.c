@@ -269,7 +269,10 @@ const char *collector_cflags(struct collector *c)
 		}
 		snprintf(l->cflags, sizeof(l->cflags),
 			 "-DDATA_MAX=%u -DCHUNK_MAX=%u -DSTEPS_LIST=%u%s%s%s%s%s%s%s%s%s%s", l->data_max, l->chunk_max,
-			 l->steps_list, c->buffer == BUFFER_PERF ? " -DUSE_PERF" : "",
+			 l->steps_list,
+			 c->buffer == BUFFER_PERF ? " -DUSE_PERF"
+			 : c->options.compact     ? " -DCOMPACT"
+						  : "",
 			 l->perform_ret ? " -DPERFORM_RET" : "", l->sleepable ? " -DSLEEPABLE" : "",
 			 l->guard_sleepable ? " -DGUARD_SLEEPABLE" : "",
 			 l->programs[PROGRAM_REGS].n_sites ? "" : " -DWITHOUT_REGS",
@@ -374,6 +377,10 @@ static struct err *make_maps(struct collector *c, struct loader *l)
 	if (!err && c->buffer == BUFFER_RING) {
 		c->ring_size = ring_size(c->options.buffer_size);
 		err = make_map(&m->events, BPF_MAP_TYPE_RINGBUF, "events", 0, 0, c->ring_size);
+		if (!err && c->options.compact)
+			err = make_map(&m->claims, BPF_MAP_TYPE_HASH, "claims", 4, 4, c->ncpu * CPU_SLOTS);
+		if (!err && c->options.compact)
+			err = make_map(&m->slots, BPF_MAP_TYPE_ARRAY, "slots", 4, record + 8, c->ncpu * CPU_SLOTS);
 	}
 	if (!err && c->buffer == BUFFER_PERF) {
 		err = make_map(&m->events, BPF_MAP_TYPE_PERF_EVENT_ARRAY, "events", 4, 4, c->ncpu);
@@ -400,7 +407,8 @@ static int map_by_name(const struct collector *c, const char *name)
 		  { "stacks", c->maps.stacks },   { "open_calls", c->maps.open_calls },
 		  { "callers", c->maps.callers }, { "durations", c->maps.durations },
 		  { "writes", c->maps.writes },   { "waiting", c->maps.waiting },
-		  { "groups", c->maps.groups } };
+		  { "groups", c->maps.groups },   { "claims", c->maps.claims },
+		  { "slots", c->maps.slots } };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		if (!strcmp(v[i].name, name))
@@ -822,7 +830,7 @@ void collector_loader_destroy(struct collector *c)
 		       &c->maps.blank,  &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
 		       &c->maps.stacks, &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
 		       &c->maps.flat,   &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting,
-		       &c->maps.groups };
+		       &c->maps.groups, &c->maps.claims,    &c->maps.slots };
 
 	collector_detach(c);
 	c->fault_why = NULL;

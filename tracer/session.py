@@ -88,6 +88,7 @@ class TraceOptions:
     out_fd: int | None = None  # where to write instead of `output`; not closed
     color: str = "auto"
     buffer_size: int = 16 << 20  # bytes
+    compact: bool = False  # events take the room they need in the buffer; each costs a copy more
     buffer: str = ""  # "ring", "perf"; "" chooses
     attach: str = ""  # "multi", "perf"; "" chooses
     quiet: bool = False
@@ -281,6 +282,7 @@ class Collector:
         how.max_calls = options.max_calls or 0
         how.max_rate = options.max_rate or 0
         how.sample_each = options.sample_each or 0
+        how.compact = options.compact
         how.force = options.force
         how.filter_pids = filter_pids
         how.color = options.format == "text" and output.wants_color(options.color, out_fd)

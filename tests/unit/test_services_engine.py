@@ -142,8 +142,31 @@ def test_a_client_in_a_goroutine_that_the_request_made() -> None:
 
 
 def test_time_in_queue() -> None:
-    spans, _ = feed(returned(5, 2, 1, child=7), call(0, 10, 7), call(1, 15, 7))
-    assert (spans[0].queued, spans[0].start) == (2, 10)
+    spans, _ = feed(returned(5, 2, 1, child=7), call(0, 10, 7), call(1, 15, 7), call(0, 20, 7), call(1, 23, 7))
+    first, second = spans
+    assert (first.began, first.start, first.end, first.duration_ns) == (2, 10, 15, 5)
+    assert [(p.name, p.start, p.end) for p in first.parts] == [("in queue", 2, 10), ("processing", 10, 15)]
+    assert len({first.span_id, *(p.span_id for p in first.parts), 0}) == 4
+    # another request of the same goroutine was in no queue
+    assert (second.began, second.start, second.parts) == (20, 20, [])
+
+
+def test_the_parts_of_a_span_as_lines() -> None:
+    spans, _ = feed(returned(5, 2, 1, child=7), call(0, 10_002, 7, method="GET", path="/a"), call(1, 15_002, 7))
+    out = io.StringIO()
+    Lines(out, True, Privacy()).span(report(spans[0], Privacy()))
+    whole, queue, processing = map(json.loads, out.getvalue().splitlines())
+    assert [(s["name"], s["kind"], s["duration_ns"]) for s in (whole, queue, processing)] == [
+        ("GET", "server", 15_000),
+        ("in queue", "internal", 10_000),
+        ("processing", "internal", 5_000),
+    ]
+    assert queue["start"] == whole["start"] != processing["start"]
+    assert {s["trace_id"] for s in (queue, processing)} == {whole["trace_id"]}
+    assert {s["parent_id"] for s in (queue, processing)} == {whole["span_id"]}
+    out = io.StringIO()
+    Lines(out, False, Privacy()).span(report(spans[0], Privacy()))
+    assert "GET /a  5µs after 10µs in queue" in out.getvalue()
 
 
 def test_traceparent() -> None:

@@ -25,6 +25,8 @@ PARENTS_MAX = 8  # goroutines that are gone up for a parent
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
+IN_QUEUE, PROCESSING = "in queue", "processing"  # the parts of a server span
+
 Key = tuple[int, str, Union[int, str]]
 Fields = dict[str, Any]
 
@@ -43,12 +45,36 @@ class Span:
     trace_id: int
     span_id: int
     parent_id: int  # 0: none
-    queued: int | None = None  # when its goroutine was made
+    queued: int | None = None  # when the goroutine was made that does nothing before this request
+    child_ids: tuple[int, int] = (0, 0)  # span ids of its parts
     service: str = ""
 
     @property
     def duration_ns(self) -> int:
+        """Of the work itself; what metrics count, so that --queue does not change them."""
         return self.end - self.start
+
+    @property
+    def began(self) -> int:
+        return self.start if self.queued is None else self.queued
+
+    @property
+    def parts(self) -> list[Part]:
+        """Its child spans."""
+        if self.queued is None:
+            return []
+        return [
+            Part(IN_QUEUE, self.queued, self.start, self.child_ids[0]),
+            Part(PROCESSING, self.start, self.end, self.child_ids[1]),
+        ]
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    start: int
+    end: int
+    span_id: int
 
 
 @dataclass
@@ -117,7 +143,8 @@ class Engine:
         self._out_headers = out_headers
         self._open: OrderedDict[Key, _Open] = OrderedDict()
         self._by_goroutine: dict[tuple[int, int], list[Key]] = {}
-        self._made: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()  # goroutine → (parent, when)
+        # goroutine → (parent, when it was made; None: a request has had that)
+        self._made: OrderedDict[tuple[int, int], tuple[int, int | None]] = OrderedDict()
         self._panicked: dict[Key, int] = {}
         self._random = random.Random()
         self.counters = Counters()
@@ -186,7 +213,7 @@ class Engine:
                 return  # another attempt of the same call
             self._close(key, before.panicked or ts, "panic" if before.panicked else "aborted")
         around = self._around(pid, goid)
-        if around is not None and around.rule.kind == SERVER and rule.kind == SERVER:
+        if around is not None and around.rule.kind == SERVER and rule.kind == SERVER and around.goid == goid:
             self.counters.nested += 1
             return
         trace_id, parent = remote_parent(fields.pop("traceparent", None))
@@ -197,8 +224,9 @@ class Engine:
         opened = _Open(rule, goid, ts, fields, trace_id, self._random.getrandbits(64) or 1, parent)
         if goid is not None:
             made = self._made.get((pid, goid))
-            if made is not None and rule.kind == SERVER:
-                opened.queued = made[1]
+            if made is not None and made[1] is not None and rule.kind == SERVER:
+                opened.queued = min(made[1], ts)
+                self._made[(pid, goid)] = (made[0], None)
             self._by_goroutine.setdefault((pid, goid), []).append(key)
         self._open[key] = opened
         if len(self._open) > OPEN_MAX:
@@ -251,6 +279,7 @@ class Engine:
         opened = self._open[key]
         self._forget(key, opened)
         self.counters.spans += 1
+        new_id = self._random.getrandbits
         self._out(
             Span(
                 rule=opened.rule,
@@ -264,6 +293,7 @@ class Engine:
                 span_id=opened.span_id,
                 parent_id=opened.parent_id,
                 queued=opened.queued,
+                child_ids=(0, 0) if opened.queued is None else (new_id(64) or 1, new_id(64) or 1),
             )
         )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import IO, Any
 
 from tracer.errors import printable
-from tracer.services.engine import HeaderBlock
+from tracer.services.engine import HeaderBlock, Span
 from tracer.services.privacy import Privacy
 from tracer.services.semconv import Report
 
@@ -48,8 +48,8 @@ def span_object(report: Report, clock: WallClock) -> dict[str, Any]:
         "service": span.service,
         "name": report.name,
         "kind": span.rule.kind,
-        "start": clock.rfc3339(span.start),
-        "duration_ns": span.duration_ns,
+        "start": clock.rfc3339(span.began),
+        "duration_ns": span.end - span.began,
         "trace_id": f"{span.trace_id:032x}",
         "span_id": f"{span.span_id:016x}",
         "pid": span.pid,
@@ -64,9 +64,30 @@ def span_object(report: Report, clock: WallClock) -> dict[str, Any]:
         out["message"] = report.message
     if span.outcome:
         out["outcome"] = span.outcome
-    if span.queued is not None and span.queued < span.start:
-        out["in_queue_ns"] = span.start - span.queued
     return out
+
+
+def part_objects(span: Span, clock: WallClock) -> list[dict[str, Any]]:
+    """The children of a server span, with --queue."""
+    return [
+        {
+            "type": "span",
+            "service": span.service,
+            "name": part.name,
+            "kind": "internal",
+            "start": clock.rfc3339(part.start),
+            "duration_ns": part.end - part.start,
+            "trace_id": f"{span.trace_id:032x}",
+            "span_id": f"{part.span_id:016x}",
+            "parent_id": f"{span.span_id:016x}",
+            "pid": span.pid,
+            "goid": span.goid,
+            "rule": span.rule.name,
+            "attributes": {},
+            "status": "unset",
+        }
+        for part in span.parts
+    ]
 
 
 def header_object(block: HeaderBlock, clock: WallClock, privacy: Privacy) -> dict[str, Any]:
@@ -95,7 +116,8 @@ class Lines:
 
     def span(self, report: Report) -> None:
         if self._json:
-            self._write(json.dumps(span_object(report, self._clock), ensure_ascii=False, separators=(",", ":")))
+            for one in (span_object(report, self._clock), *part_objects(report.span, self._clock)):
+                self._write(json.dumps(one, ensure_ascii=False, separators=(",", ":")))
         else:
             self._write(self._text(report))
 
@@ -129,9 +151,10 @@ class Lines:
         peer = a.get("network.peer.address") or a.get("server.address")
         port = a.get("network.peer.port") or a.get("server.port")
         address = f"  {peer}:{port}" if peer and port else ""
+        queued = "" if span.queued is None else f" after {duration_text(span.start - span.queued)} in queue"
         line = (
             f"{self._clock.of_day(span.start)}  {span.service}  {arrow} {span.rule.system} {status}  {what}  "
-            f"{duration_text(span.duration_ns)}{address}"
+            f"{duration_text(span.duration_ns)}{queued}{address}"
         )
         if report.failed and report.error != status:
             line += f"  error {report.error}"

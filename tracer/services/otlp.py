@@ -114,7 +114,7 @@ class Otlp:
         if not batch:
             return False
         self._in_flight = len(batch)
-        ok = self._export(lambda: self._spans.export([self._span(r) for r in batch]))
+        ok = self._export(lambda: self._spans.export([one for r in batch for one in (self._span(r), *self._parts(r))]))
         self._in_flight = 0
         if ok:
             self.sent += len(batch)
@@ -162,7 +162,7 @@ class Otlp:
         return InstrumentationScope("gopherscope", __version__, SCHEMA_URL)
 
     def _span(self, report: Report) -> Any:
-        from opentelemetry.sdk.trace import Event, ReadableSpan
+        from opentelemetry.sdk.trace import ReadableSpan
         from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
         from opentelemetry.trace.status import Status, StatusCode
 
@@ -172,22 +172,39 @@ class Otlp:
         parent = None
         if span.parent_id:
             parent = SpanContext(span.trace_id, span.parent_id, is_remote=True, trace_flags=sampled)
-        events = []
-        if span.queued is not None and span.queued < span.start:
-            events.append(Event("goroutine created", timestamp=self._clock.ns(span.queued)))
         return ReadableSpan(
             name=report.name,
             context=context,
             parent=parent,
             resource=self._resource(span.service),
             attributes={**report.attributes, **report.headers, "thread.name": f"goroutine {span.goid}"},
-            events=events,
             kind=SpanKind.SERVER if span.rule.kind == "server" else SpanKind.CLIENT,
             status=Status(StatusCode.ERROR, report.message or None) if report.failed else Status(StatusCode.UNSET),
-            start_time=self._clock.ns(span.start),
+            start_time=self._clock.ns(span.began),
             end_time=self._clock.ns(span.end),
             instrumentation_scope=self._scope(),
         )
+
+    def _parts(self, report: Report) -> list[Any]:
+        """The children of a server span, with --queue."""
+        from opentelemetry.sdk.trace import ReadableSpan
+        from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+
+        span = report.span
+        sampled = TraceFlags(TraceFlags.SAMPLED)
+        return [
+            ReadableSpan(
+                name=part.name,
+                context=SpanContext(span.trace_id, part.span_id, is_remote=False, trace_flags=sampled),
+                parent=SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=sampled),
+                resource=self._resource(span.service),
+                kind=SpanKind.INTERNAL,
+                start_time=self._clock.ns(part.start),
+                end_time=self._clock.ns(part.end),
+                instrumentation_scope=self._scope(),
+            )
+            for part in span.parts
+        ]
 
     def _send_metrics(self) -> None:
         from opentelemetry.sdk.metrics.export import (

@@ -123,6 +123,7 @@ class ServiceProbes:
             depth=0,
             elements=ELEMENTS,
             buffer_size=o.buffer_size,
+            compact=True,
             buffer=o.buffer,
             attach=o.attach,
         )

@@ -2,8 +2,11 @@
 """grpc-go's server, unary and streaming (server.go, internal/transport/http2_server.go)."""
 
 from tracer.services.rules import END, PANIC, SERVER, START, Field, Hook, Rule
+from tracer.services.rules.connection import TLS, connection
 
 TRANSPORT = "google.golang.org/grpc/internal/transport"
+CONN = f"t.(*{TRANSPORT}.http2Server).conn"
+WRAPPED = "google.golang.org/grpc/internal/credentials.syscallConn"  # around a TLS connection
 PEER = (
     f"t.(*{TRANSPORT}.http2Server).peer.Addr.(*net.TCPAddr)",
     f"t.(*{TRANSPORT}.http2Server).remoteAddr.(*net.TCPAddr)",
@@ -40,11 +43,7 @@ RULES = [
                     Field("peer_ip", tuple(f"{address}.IP" for address in PEER)),
                     Field("peer_port", tuple(f"{address}.Port" for address in PEER)),
                     Field("stream", ("stream.Stream.id", "stream.id"), group="connection"),
-                    Field(
-                        "fd",
-                        (f"t.(*{TRANSPORT}.http2Server).conn.(*net.TCPConn).conn.fd.pfd.Sysfd",),
-                        group="connection",
-                    ),
+                    *connection(CONN, f"{CONN}.(*{WRAPPED}).Conn{TLS}"),
                 ),
             ),
             Hook(

@@ -2,6 +2,7 @@
 """net/http's server: HTTP/1 and the HTTP/2 inside it (server.go, h2_bundle.go; from Go 1.27 internal/http2)."""
 
 from tracer.services.rules import ANNOTATE, END, PANIC, SERVER, STANDARD_LIBRARY, START, Field, Hook, Rule
+from tracer.services.rules.connection import TLS, connection
 
 HTTP_ATTRIBUTES = (
     "http.request.method",
@@ -53,15 +54,7 @@ RULES = [
                     Field("status", ("w.status",), required=True),
                     Field("response_size", ("w.written",)),
                     Field("route", ("w.req.Pattern",)),
-                    Field("fd", ("w.conn.rwc.(*net.TCPConn).conn.fd.pfd.Sysfd",), group="connection"),
-                    Field(
-                        "local_ip", ("w.conn.rwc.(*net.TCPConn).conn.fd.laddr.(*net.TCPAddr).IP",), group="connection"
-                    ),
-                    Field(
-                        "local_port",
-                        ("w.conn.rwc.(*net.TCPConn).conn.fd.laddr.(*net.TCPAddr).Port",),
-                        group="connection",
-                    ),
+                    *connection("w.conn.rwc", f"w.conn.rwc{TLS}"),
                 ),
             ),
             Hook(
@@ -75,6 +68,7 @@ RULES = [
                     Field("response_size", ("w.rws.wroteBytes",)),
                     Field("route", ("w.rws.req.Pattern",)),
                     Field("stream", ("w.rws.stream.id",), group="connection"),
+                    *connection("w.rws.conn.conn", f"w.rws.conn.conn{TLS}"),
                 ),
                 required=False,
             ),

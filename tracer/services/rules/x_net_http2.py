@@ -2,6 +2,7 @@
 """golang.org/x/net/http2 as a server of its own: HTTP/2 without TLS (h2c), ServeConn."""
 
 from tracer.services.rules import END, PANIC, SERVER, START, Field, Hook, Rule
+from tracer.services.rules.connection import TLS, connection
 from tracer.services.rules.net_http_server import HTTP_ATTRIBUTES
 
 RULES = [
@@ -38,6 +39,7 @@ RULES = [
                     Field("response_size", ("w.rws.wroteBytes",)),
                     Field("route", ("w.rws.req.Pattern",)),
                     Field("stream", ("w.rws.stream.id",), group="connection"),
+                    *connection("w.rws.conn.conn", f"w.rws.conn.conn{TLS}"),
                 ),
             ),
             Hook(PANIC, ("runtime.gopanic",), required=False),
