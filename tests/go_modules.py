@@ -12,9 +12,13 @@ from pathlib import Path
 
 from go_versions import BUILD_PATIENCE, VERSIONS, BuildError, building, cache_dir, goroot
 
+PROGRAMS = Path(__file__).resolve().parent / "live" / "programs"
+
 # What the tests of services run with: library version → the Go version that it is built with.
 GRPC = {"1.85.0": "1.26", "1.64.1": "1.24", "1.50.1": "1.19"}
 GIN = {"1.12.0": "1.27", "1.9.1": "1.21"}
+X_NET = {"0.60.0": "1.27", "0.51.0": "1.26", "0.10.0": "1.19"}
+X_NET_NATIVE = "0.58.0"  # net/http's own HTTP/2 without TLS
 GRPC_EXAMPLES = "v0.0.0-20260825154716-030ee8becb20"
 
 
@@ -63,13 +67,16 @@ def build(
 
 def health(grpc: str) -> Path:
     """tests/live/programs/health with this version of grpc-go."""
-    source = Path(__file__).resolve().parent / "live" / "programs" / "health"
-    return build(source, ".", {"google.golang.org/grpc": f"v{grpc}"}, GRPC[grpc])
+    return build(PROGRAMS / "health", ".", {"google.golang.org/grpc": f"v{grpc}"}, GRPC[grpc])
 
 
 def gin(version: str) -> Path:
-    source = Path(__file__).resolve().parent / "live" / "programs" / "ginweb"
-    return build(source, ".", {"github.com/gin-gonic/gin": f"v{version}"}, GIN[version])
+    return build(PROGRAMS / "ginweb", ".", {"github.com/gin-gonic/gin": f"v{version}"}, GIN[version])
+
+
+def h2c(net: str) -> Path:
+    """tests/live/programs/h2c with this version of golang.org/x/net."""
+    return build(PROGRAMS / "h2c", ".", {"golang.org/x/net": f"v{net}"}, X_NET.get(net, "1.26"))
 
 
 def grpc_example(package: str, grpc: str) -> Path:

@@ -23,8 +23,10 @@ from tracer.services.table import Table, class_end, duration_class
 ROLES = {0: START, 1: END, 2: PANIC, 3: GONE, 4: ANNOTATE, 5: CHILD}
 
 
-def rule(kind: str = SERVER, system: str = "http", name: str = "test") -> Rule:
-    return Rule(name, "", kind, system, "std", (1,), ())
+def rule(
+    kind: str = SERVER, system: str = "http", name: str = "test", ignore: tuple[tuple[str, str], ...] = ()
+) -> Rule:
+    return Rule(name, "", kind, system, "std", (1,), (), ignore=ignore)
 
 
 def fitted(role: str, *fields: str, at_return: bool = False, key: str = "goroutine") -> FittedHook:
@@ -124,7 +126,33 @@ def test_an_end_without_a_request_and_an_unknown_goroutine() -> None:
 def test_a_server_within_a_server_is_one_request() -> None:
     spans, engine = feed(call(7, 1, method="GET"), call(0, 2, path="a"), call(1, 3), call(3, 4))
     assert [(s.rule.name, s.outcome) for s in spans] == [("other", "aborted")]
-    assert (engine.counters.nested, engine.counters.unmatched) == (1, 1)
+    assert (engine.counters.nested, engine.counters.unmatched) == (1, 0)
+    engine.feed(call(1, 5))
+    assert engine.counters.unmatched == 1
+
+
+def test_a_request_that_comes_through_two_functions_and_one_that_is_none() -> None:
+    one = rule(name="two ways", ignore=(("method", "PRI"),))
+    outer = FittedHook(Hook(START, ("g",)), "g", (("method", "method"),), ())
+    calls = {0: Target([(one, outer)]), 1: Target([(one, fitted(START, "method"))]), 2: Target([(one, fitted(END))])}
+    spans: list[Span] = []
+    engine = Engine(calls, {}, spans.append)
+    for event in (call(0, 1, method="GET"), call(1, 2, method="GET"), call(2, 3)):
+        engine.feed(event)
+    for event in (call(1, 4, method="PRI"), call(2, 5), call(1, 6, method="PUT"), call(2, 7)):
+        engine.feed(event)
+    assert [(s.start, s.end, s.fields) for s in spans] == [
+        (1, 3, {"method": "GET"}),
+        (6, 7, {"method": "PUT"}),
+    ]
+    assert engine.counters.as_dict() == {**dict.fromkeys(engine.counters.as_dict(), 0), "spans": 2}
+
+
+def test_what_is_open_when_tracing_ends() -> None:
+    spans, engine = feed(call(0, 1, 7, path="a"), call(2, 3, 7), call(0, 4, 8))
+    engine.finish()
+    assert [(s.outcome, s.end) for s in spans] == [("panic", 3)]
+    assert engine.counters.unfinished == 1
 
 
 def test_a_client_is_the_child_of_the_request_around_it() -> None:

@@ -79,6 +79,8 @@ class Checker:
                 continue
             if hook.before is not None and self._reaches(rule, hook.before):
                 continue
+            if hook.beside and hook.beside not in self._modules:
+                continue
             try:
                 fitted.append(self._fit(hook))
             except TracerError as e:

@@ -94,6 +94,7 @@ class HeaderBlock:
 @dataclass
 class _Open:
     rule: Rule
+    function: str  # that it began in
     goid: int | None
     start: int
     fields: Fields
@@ -109,6 +110,7 @@ class Counters:
     """What did not become a span as it should have."""
 
     evicted: int = 0  # open requests, for want of room
+    unfinished: int = 0  # requests that had not ended when tracing did
     unmatched: int = 0  # ends without a beginning (begun before tracing)
     nested: int = 0  # beginnings within a request: a server inside a server is one request
     no_goroutine: int = 0  # events whose goroutine is not known
@@ -146,6 +148,7 @@ class Engine:
         # goroutine → (parent, when it was made; None: a request has had that)
         self._made: OrderedDict[tuple[int, int], tuple[int, int | None]] = OrderedDict()
         self._panicked: dict[Key, int] = {}
+        self._passed: OrderedDict[Key, None] = OrderedDict()
         self._random = random.Random()
         self.counters = Counters()
 
@@ -166,7 +169,7 @@ class Engine:
 
     def _hit(self, rule: Rule, fitted: FittedHook, event: dict[str, Any], values: Fields) -> None:
         hook = fitted.hook
-        fields = {}
+        fields: Fields = {}
         for name, expression in fitted.fields:
             value = values.get(expression)
             if value is not None:
@@ -191,7 +194,7 @@ class Engine:
         if role == GONE:
             self._goroutine_ended(pid, goid, ts)
         elif role == START:
-            self._start(rule, (pid, rule.name, ident), pid, goid, ts, fields)
+            self._start(rule, fitted.function, (pid, rule.name, ident), goid, ts, fields)
         elif role == END:
             if fitted.missing and not fields:
                 return
@@ -206,22 +209,28 @@ class Engine:
 
     # ---- beginnings and ends ------------------------------------------------------------------------------------
 
-    def _start(self, rule: Rule, key: Key, pid: int, goid: int | None, ts: int, fields: Fields) -> None:
+    def _start(self, rule: Rule, function: str, key: Key, goid: int | None, ts: int, fields: Fields) -> None:
+        pid = key[0]
         before = self._open.get(key)
         if before is not None:
-            if key[2] != goid:
-                return  # another attempt of the same call
+            if key[2] != goid or before.function != function:
+                return  # another attempt of the same call; the next function that the same request comes through
             self._close(key, before.panicked or ts, "panic" if before.panicked else "aborted")
         around = self._around(pid, goid)
         if around is not None and around.rule.kind == SERVER and rule.kind == SERVER and around.goid == goid:
             self.counters.nested += 1
+            self._pass(key)
             return
+        if any(fields.get(name) == value for name, value in rule.ignore):
+            self._pass(key)
+            return
+        self._passed.pop(key, None)
         trace_id, parent = remote_parent(fields.pop("traceparent", None))
         if not trace_id:
             trace_id, parent = (
                 (around.trace_id, around.span_id) if around is not None else (self._random.getrandbits(128) or 1, 0)
             )
-        opened = _Open(rule, goid, ts, fields, trace_id, self._random.getrandbits(64) or 1, parent)
+        opened = _Open(rule, function, goid, ts, fields, trace_id, self._random.getrandbits(64) or 1, parent)
         if goid is not None:
             made = self._made.get((pid, goid))
             if made is not None and made[1] is not None and rule.kind == SERVER:
@@ -234,10 +243,18 @@ class Engine:
             self._forget(oldest, lost)
             self.counters.evicted += 1
 
+    def _pass(self, key: Key) -> None:
+        """What begins here is no span of its own, and its end is no surprise."""
+        self._passed[key] = None
+        if len(self._passed) > OPEN_MAX:
+            self._passed.popitem(last=False)
+
     def _end(self, key: Key, ts: int, fields: Fields) -> None:
         opened = self._open.get(key)
         if opened is None:
-            self.counters.unmatched += 1
+            if key not in self._passed:
+                self.counters.unmatched += 1
+            self._passed.pop(key, None)
             return
         outcome = "hijacked" if "hijacked" in fields else ""
         fields.pop("hijacked", None)
@@ -333,6 +350,12 @@ class Engine:
     def tick(self, now: int) -> None:
         """From time to time, also when no event comes."""
         self._sweep_panics(now)
+
+    def finish(self) -> None:
+        """Tracing has ended."""
+        for key, ts in list(self._panicked.items()):
+            self._close(key, ts, "panic")
+        self.counters.unfinished += len(self._open)
 
     @property
     def open_spans(self) -> int:

@@ -211,6 +211,7 @@ class ServiceProbes:
             # the collector writes no more: without its end of the pipe the reader comes to the end
             os.dup2(_devnull(), self._write_fd)
             self._thread.join()
+            self.engine.finish()
             stack.close()
 
 

@@ -45,6 +45,7 @@ class Hook:
     group: str = ""  # hooked only where this is asked for
     since: Version | None = None  # of the module (of Go for the standard library)
     before: Version | None = None
+    beside: str = ""  # used only in programs that have this module too
     direction: str = ""  # HEADERS: "sent" or "received"
 
 
@@ -59,6 +60,7 @@ class Rule:
     hooks: tuple[Hook, ...]
     before: Version | None = None  # not from this version on
     group: str = ""  # used only where this is asked for
+    ignore: tuple[tuple[str, str], ...] = ()  # what begins with such a field is no request
     notes: str = ""
     attributes: tuple[str, ...] = field(default=())  # of its spans, for the documentation
 

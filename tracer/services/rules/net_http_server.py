@@ -19,6 +19,19 @@ HTTP_ATTRIBUTES = (
     "error.type",
 )
 
+# Of a request whose headers have been read.
+REQUEST = (
+    Field("method", ("req.Method",), required=True),
+    Field("path", ("req.URL.Path",), required=True),
+    Field("query", ("req.URL.RawQuery",)),
+    Field("host", ("req.Host",)),
+    Field("peer", ("req.RemoteAddr",)),
+    Field("protocol", ("req.Proto",)),
+    Field("tls", ("req.TLS",)),
+    Field("traceparent", ('req.Header["Traceparent"]',)),
+    Field("headers", ("req.Header",), group="headers"),
+)
+
 RULES = [
     Rule(
         name="net/http server",
@@ -30,21 +43,21 @@ RULES = [
         notes="A request begins when its headers have been read and ends when its handler has returned. A handler "
         "that panics ends it with error.type panic; a connection that is taken over (websocket) ends it then.",
         attributes=HTTP_ATTRIBUTES,
+        ignore=(("method", "PRI"),),  # how HTTP/2 begins, where it is handed to a handler
         hooks=(
             Hook(
                 START,
                 ("net/http.serverHandler.ServeHTTP",),
-                (
-                    Field("method", ("req.Method",), required=True),
-                    Field("path", ("req.URL.Path",), required=True),
-                    Field("query", ("req.URL.RawQuery",)),
-                    Field("host", ("req.Host",)),
-                    Field("peer", ("req.RemoteAddr",)),
-                    Field("protocol", ("req.Proto",)),
-                    Field("tls", ("req.TLS",)),
-                    Field("traceparent", ('req.Header["Traceparent"]',)),
-                    Field("headers", ("req.Header",), group="headers"),
-                ),
+                REQUEST,
+            ),
+            # With golang.org/x/net from Go 1.27 on, its servers are net/http's, without the handler above.
+            Hook(
+                START,
+                ("net/http.http2Handler.ServeHTTP",),
+                REQUEST,
+                required=False,
+                since=(1, 27),
+                beside="golang.org/x/net",
             ),
             # HTTP/1: when the handler has returned, before what is buffered is written
             Hook(

@@ -3,7 +3,7 @@
 
 from tracer.services.rules import END, PANIC, SERVER, START, Field, Hook, Rule
 from tracer.services.rules.connection import TLS, connection
-from tracer.services.rules.net_http_server import HTTP_ATTRIBUTES
+from tracer.services.rules.net_http_server import HTTP_ATTRIBUTES, REQUEST
 
 RULES = [
     Rule(
@@ -13,23 +13,14 @@ RULES = [
         system="http",
         module="golang.org/x/net",
         since=(0,),
-        notes="A request that is handed on to net/http is its one span.",
+        notes="A request that is handed on to net/http is its one span. Built with Go 1.27 or newer it serves by "
+        "net/http, whose rule then is the one.",
         attributes=HTTP_ATTRIBUTES,
         hooks=(
             Hook(
                 START,
                 ("golang.org/x/net/http2.(*serverConn).runHandler",),
-                (
-                    Field("method", ("req.Method",), required=True),
-                    Field("path", ("req.URL.Path",), required=True),
-                    Field("query", ("req.URL.RawQuery",)),
-                    Field("host", ("req.Host",)),
-                    Field("peer", ("req.RemoteAddr",)),
-                    Field("protocol", ("req.Proto",)),
-                    Field("tls", ("req.TLS",)),
-                    Field("traceparent", ('req.Header["Traceparent"]',)),
-                    Field("headers", ("req.Header",), group="headers"),
-                ),
+                REQUEST,
             ),
             Hook(
                 END,

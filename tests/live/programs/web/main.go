@@ -60,6 +60,15 @@ func mux() *http.ServeMux {
 		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
 		conn.Close()
 	}))
+	// answers once a goroutine that it makes has the answer to a request of its own
+	m.HandleFunc("/fan", handled("/fan", 200, func(w http.ResponseWriter, r *http.Request) {
+		done := make(chan bool)
+		go func() {
+			get(http.DefaultClient, fmt.Sprintf("http://%s/ok", r.Context().Value(http.LocalAddrContextKey)))
+			done <- true
+		}()
+		<-done
+	}))
 	m.HandleFunc("/slow", handled("/slow", 200, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
