@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import go_modules  # noqa: E402
 
 from tracer.cli.services import EXAMPLES  # noqa: E402
 from tracer.discover import attacher, kernel_events  # noqa: E402
@@ -39,13 +42,38 @@ def hook_row(hook: Hook) -> str:
         functions += f" (from {shown(hook.since)} on)"
     if hook.before:
         functions += f" (before {shown(hook.before)})"
-    fields = []
+    if hook.beside:
+        functions += f" (in programs with `{hook.beside}`)"
+    expressions: dict[tuple[str, str], list[str]] = {}
     for field in hook.fields:
         remark = f" (`--{field.group}`)" if field.group else "" if field.required else " (if it is there)"
-        fields.append(f"{field.name}: " + " or ".join(f"`{e}`" for e in field.expressions) + remark)
+        expressions.setdefault((field.name, remark), []).extend(field.expressions)
+    fields = [f"{name}: " + " or ".join(f"`{e}`" for e in es) + remark for (name, remark), es in expressions.items()]
     where = "return" if hook.at_return else "entry"
     needed = "required" if hook.required else "if it is there"
     return f"| {hook.role}, {where} | {functions} | {'; '.join(fields) or '–'} | {needed} |"
+
+
+def tried() -> str:
+    """The libraries that the tests run with."""
+    rows = [
+        ("`net/http` server and client, HTTP/1 and HTTP/2", [("", go) for go in go_modules.NET_HTTP], []),
+        ("`golang.org/x/net` (h2c)", go_modules.X_NET, go_modules.X_NET_MORE),
+        ("`github.com/gin-gonic/gin`", go_modules.GIN, go_modules.GIN_MORE),
+        ("`google.golang.org/grpc`: its health service", go_modules.GRPC, go_modules.GRPC_MORE),
+        ("`google.golang.org/grpc`: helloworld, route_guide", go_modules.EXAMPLES, go_modules.EXAMPLES_MORE),
+    ]
+    return "\n".join(f"| {name} | {pairs(every_day)} | {pairs(more)} |" for name, every_day, more in rows)
+
+
+def pairs(found: Sequence[tuple[str, str]]) -> str:
+    """ "1.85.0 (Go 1.26, 1.27), …" """
+    by_library: dict[str, list[str]] = {}
+    for library, go in found:
+        by_library.setdefault(library, []).append(go)
+    return ", ".join(
+        f"{library} (Go {', '.join(go)})" if library else f"Go {', '.join(go)}" for library, go in by_library.items()
+    )
 
 
 def document() -> str:
@@ -55,6 +83,7 @@ def document() -> str:
         "METRICS": "\n".join(
             f"| `{name}` | `{name.replace('.', '_')}_seconds` | {text} |" for name, text in METRICS.items()
         ),
+        "TRIED": tried(),
         "BUCKETS": ", ".join(f"{b:g}" for b in BUCKETS),
         "OPEN_MAX": f"{engine.OPEN_MAX:,}",
         "GOROUTINES_MAX": f"{engine.GOROUTINES_MAX:,}",

@@ -14,11 +14,16 @@ from go_versions import BUILD_PATIENCE, VERSIONS, BuildError, building, cache_di
 
 PROGRAMS = Path(__file__).resolve().parent / "live" / "programs"
 
-# What the tests of services run with: library version → the Go version that it is built with.
-GRPC = {"1.85.0": "1.26", "1.64.1": "1.24", "1.50.1": "1.19"}
-GIN = {"1.12.0": "1.27", "1.9.1": "1.21"}
-X_NET = {"0.60.0": "1.27", "0.51.0": "1.26", "0.10.0": "1.19"}
-X_NET_NATIVE = "0.58.0"  # net/http's own HTTP/2 without TLS
+# What the tests of services run with: (version of the library, of Go), every day, and with `make test-all` also MORE.
+NET_HTTP = ("1.19", "1.24", "1.26", "1.27")
+GRPC = (("1.85.0", "1.26"), ("1.64.1", "1.24"), ("1.50.1", "1.19"))
+GRPC_MORE = (("1.85.0", "1.25.14"), ("1.85.0", "1.27"), ("1.64.1", "1.21"), ("1.64.1", "1.27"), ("1.50.1", "1.24"))
+EXAMPLES = (("1.85.0", "1.26"), ("1.64.1", "1.26"))  # helloworld, route_guide
+EXAMPLES_MORE = (("1.85.0", "1.25.14"), ("1.85.0", "1.27"), ("1.64.1", "1.25.14"), ("1.64.1", "1.27"))
+GIN = (("1.12.0", "1.27"), ("1.9.1", "1.21"))
+GIN_MORE = (("1.12.0", "1.25.14"), ("1.12.0", "1.26"), ("1.11.0", "1.26"), ("1.9.1", "1.24"), ("1.9.1", "1.27"))
+X_NET = (("0.60.0", "1.27"),)
+X_NET_MORE = (("0.58.0", "1.26"), ("0.51.0", "1.26"), ("0.26.0", "1.21"), ("0.10.0", "1.19"))
 GRPC_EXAMPLES = "v0.0.0-20260825154716-030ee8becb20"
 
 
@@ -65,27 +70,29 @@ def build(
     return program
 
 
-def health(grpc: str) -> Path:
+def health(grpc: str, go: str) -> Path:
     """tests/live/programs/health with this version of grpc-go."""
-    return build(PROGRAMS / "health", ".", {"google.golang.org/grpc": f"v{grpc}"}, GRPC[grpc])
+    return build(PROGRAMS / "health", ".", {"google.golang.org/grpc": f"v{grpc}"}, go)
 
 
-def gin(version: str) -> Path:
-    return build(PROGRAMS / "ginweb", ".", {"github.com/gin-gonic/gin": f"v{version}"}, GIN[version])
+def gin(version: str, go: str) -> Path:
+    return build(PROGRAMS / "ginweb", ".", {"github.com/gin-gonic/gin": f"v{version}"}, go)
 
 
-def h2c(net: str) -> Path:
+def h2c(net: str, go: str) -> Path:
     """tests/live/programs/h2c with this version of golang.org/x/net."""
-    return build(PROGRAMS / "h2c", ".", {"golang.org/x/net": f"v{net}"}, X_NET.get(net, "1.26"))
+    return build(PROGRAMS / "h2c", ".", {"golang.org/x/net": f"v{net}"}, go)
 
 
-def grpc_example(package: str, grpc: str) -> Path:
-    """helloworld/greeter_server … of grpc-go's own examples, with this version of grpc-go."""
+def grpc_example(package: str, grpc: str, go: str = "1.26") -> Path:
+    """helloworld/greeter_server … of grpc-go's own examples, with this version of grpc-go. They need Go 1.25."""
     name = "google.golang.org/grpc"
-    return build(
-        None,
-        f"{name}/examples/{package}",
-        {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"},
-        "1.26",  # the examples' own minimum is 1.25
-        replace={name: f"v{grpc}"},
-    )
+    requires = {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"}
+    return build(None, f"{name}/examples/{package}", requires, go, replace={name: f"v{grpc}"})
+
+
+def greetings(grpc: str, go: str = "1.26") -> Path:
+    """tests/live/programs/greetings, which calls grpc-go's helloworld, with this version of grpc-go."""
+    name = "google.golang.org/grpc"
+    requires = {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"}
+    return build(PROGRAMS / "greetings", ".", requires, go, replace={name: f"v{grpc}"})

@@ -8,14 +8,24 @@ import contextlib
 import re
 import socket
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import go_modules
 import pytest
 from tracing import JSON, ROOT, Program, Tracer, Tracing, until
 
 WEB = ROOT / "tests" / "live" / "programs" / "web"
-VERSIONS = ["1.19", "1.24", "1.26", "1.27"]
+VERSIONS = go_modules.NET_HTTP
+
+
+def among(every_day: Sequence[Any], more: Sequence[Any]) -> list[Any]:
+    """Values of a parameter: some every day, the others with `make test-all`."""
+    return [
+        pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=[pytest.mark.slow] if one in more else [])
+        for one in (*every_day, *more)
+    ]
 
 
 def services(tracer: Tracer, *args: object, env: dict[str, str] | None = None) -> Tracing:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -244,7 +245,8 @@ def test_bad_requests_of_the_command_line(tracer: Tracer, tmp_path: Path) -> Non
 def test_a_fixed_load_loses_nothing(
     tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path]
 ) -> None:
-    """5,000 requests a second for two seconds. The client is another process, of another file, and not traced."""
+    """5,000 requests a second for two seconds; in their middle the tracer is stopped for one. The client is another
+    process, of another file, and not traced."""
     program = go_program(WEB, "1.26")
     server, address = web(tracer, own_copy(program))
     client, _ = web(tracer, program, "-n", 500, "-workers", 20, "-rate", 5000, "-to", address)
@@ -252,6 +254,10 @@ def test_a_fixed_load_loses_nothing(
     server.go()  # it sends nothing itself
     server.line()
     client.go()
+    time.sleep(0.5)
+    tracing.process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    tracing.process.send_signal(signal.SIGCONT)
     assert client.line().startswith("sent 10000 in ")
     counts = served(server)
     assert sum(counts.values()) == 10000

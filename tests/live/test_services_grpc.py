@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import go_modules
 import pytest
 from go_versions import BuildError
 from missing import missing
-from test_services import attached, ended, free_port, services, spans, talk
+from test_services import among, attached, ended, free_port, services, spans, talk
 from tracing import JSON, PATIENCE, Tracer, until
 
 
@@ -33,9 +34,9 @@ def by_status(events: list[JSON], kind: str) -> dict[tuple[str, str], int]:
     )
 
 
-@pytest.mark.parametrize("version", list(go_modules.GRPC))
-def test_grpc_calls_and_their_status(tracer: Tracer, own_copy: Callable[[Path], Path], version: str) -> None:
-    program = own_copy(built(go_modules.health, version))
+@pytest.mark.parametrize(("version", "go"), among(go_modules.GRPC, go_modules.GRPC_MORE))
+def test_grpc_calls_and_their_status(tracer: Tracer, own_copy: Callable[[Path], Path], version: str, go: str) -> None:
+    program = own_copy(built(go_modules.health, version, go))
     both = tracer.program(program, "-listen", f"127.0.0.1:{(port := free_port())}", "-call", f"127.0.0.1:{port}",
                           "-n", 101, "-workers", 5, "-watch", 7)  # fmt: skip
     address = both.line()
@@ -66,9 +67,11 @@ def test_grpc_calls_and_their_status(tracer: Tracer, own_copy: Callable[[Path], 
     assert unknown == "unknown service"
 
 
-@pytest.mark.parametrize("version", list(go_modules.GRPC))
-def test_grpc_headers_in_both_directions(tracer: Tracer, own_copy: Callable[[Path], Path], version: str) -> None:
-    program = own_copy(built(go_modules.health, version))
+@pytest.mark.parametrize(("version", "go"), among(go_modules.GRPC, go_modules.GRPC_MORE))
+def test_grpc_headers_in_both_directions(
+    tracer: Tracer, own_copy: Callable[[Path], Path], version: str, go: str
+) -> None:
+    program = own_copy(built(go_modules.health, version, go))
     address = f"127.0.0.1:{free_port()}"
     both = tracer.program(program, "-listen", address, "-call", address, "-n", 1)
     both.line()
@@ -108,10 +111,12 @@ def server_at(tracer: Tracer, program: Path, *args: object, port: int) -> Any:
     return server
 
 
-@pytest.mark.parametrize("version", ["1.85.0", "1.64.1"])
-def test_helloworld(tracer: Tracer, tmp_path: Path, version: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "go"), among(go_modules.EXAMPLES[:1], (*go_modules.EXAMPLES[1:], *go_modules.EXAMPLES_MORE))
+)
+def test_helloworld(tracer: Tracer, tmp_path: Path, version: str, go: str) -> None:
     server_file, client = (
-        built(go_modules.grpc_example, f"helloworld/greeter_{x}", version) for x in ("server", "client")
+        built(go_modules.grpc_example, f"helloworld/greeter_{x}", version, go) for x in ("server", "client")
     )
     shutil.copy(server_file, tmp_path / "greeter")
     port = free_port()
@@ -125,9 +130,33 @@ def test_helloworld(tracer: Tracer, tmp_path: Path, version: str) -> None:
     assert {s["pid"] for s in spans(events)} == {server.pid}
 
 
-@pytest.mark.parametrize("version", ["1.85.0", "1.64.1"])
-def test_route_guide(tracer: Tracer, tmp_path: Path, version: str) -> None:
-    server_file, client = (built(go_modules.grpc_example, f"route_guide/{x}", version) for x in ("server", "client"))
+@pytest.mark.parametrize(
+    ("version", "go"), among(go_modules.EXAMPLES[:1], go_modules.EXAMPLES[1:] + go_modules.EXAMPLES_MORE)
+)
+def test_helloworld_under_load(tracer: Tracer, tmp_path: Path, version: str, go: str) -> None:
+    """5,000 calls a second, held against what the server itself logs."""
+    shutil.copy(built(go_modules.grpc_example, "helloworld/greeter_server", version, go), tmp_path / "greeter")
+    load = built(go_modules.greetings, version, go)
+    port = free_port()
+    log = tmp_path / "log"
+    run = 'exec "$0" -port "$1" 2>"$2"'
+    server = server_at(tracer, Path("/bin/sh"), "-c", run, tmp_path / "greeter", port, log, port=port)
+    client = tracer.program(load, "-to", f"127.0.0.1:{port}", "-n", 500, "-workers", 20, "-rate", 5000)
+    assert client.line() == "connected"
+    tracing = attached(services(tracer, "-p", server.pid))
+    client.go()
+    assert client.line().startswith("answered 10000 of 10000 in ")
+    assert log.read_text().count("Received: ") == 10000
+    with contextlib.suppress(AssertionError):  # what is missing is told by the counts below
+        until(lambda: tracing.count("span") >= 10000, "the spans", 20)
+    assert by_status(ended(tracing), "server") == {("helloworld.Greeter/SayHello", "OK"): 10000}
+
+
+@pytest.mark.parametrize(("version", "go"), among(go_modules.EXAMPLES, go_modules.EXAMPLES_MORE))
+def test_route_guide(tracer: Tracer, tmp_path: Path, version: str, go: str) -> None:
+    server_file, client = (
+        built(go_modules.grpc_example, f"route_guide/{x}", version, go) for x in ("server", "client")
+    )
     shutil.copy(server_file, tmp_path / "guide-server")
     shutil.copy(client, tmp_path / "guide-client")
     port = free_port()
@@ -142,9 +171,9 @@ def test_route_guide(tracer: Tracer, tmp_path: Path, version: str) -> None:
     assert by_status(ended(tracing), "server") == methods
 
 
-@pytest.mark.parametrize("version", list(go_modules.GIN))
-def test_gin_names_the_route(tracer: Tracer, own_copy: Callable[[Path], Path], version: str) -> None:
-    server = tracer.program(own_copy(built(go_modules.gin, version)))
+@pytest.mark.parametrize(("version", "go"), among(go_modules.GIN, go_modules.GIN_MORE))
+def test_gin_names_the_route(tracer: Tracer, own_copy: Callable[[Path], Path], version: str, go: str) -> None:
+    server = tracer.program(own_copy(built(go_modules.gin, version, go)))
     address = server.line()
     tracing = attached(services(tracer, "-p", server.pid))
     for request in (b"GET /api/users/7", b"POST /api/users", b"GET /api/panic", b"GET /none"):
