@@ -34,7 +34,7 @@ def test_shorter_variant(tracer: Tracer) -> None:
 )
 def test_condition(function: str, where: str, tracer: Tracer) -> None:
     """A condition that waits for the return is the most that can stand before the steps."""
-    check_variant(function, 256, {}, tracer, "--where", where)
+    check_variant(function, 256, {"TRACER_CALL_DEEP": "short"}, tracer, "--where", where)
 
 
 def check_variant(function: str, size: int, env: dict[str, str], tracer: Tracer, *options: str) -> None:
