@@ -155,11 +155,11 @@ def note(name: str, value: Any) -> None:
 VERIFIER = re.compile(r"(\w+): (\d+) instructions, the verifier followed (\d+) of (\d+)")
 
 
-def note_verifier(stderr: str) -> dict[str, tuple[int, int, int]]:
+def note_verifier(stderr: str, kind: str = "") -> dict[str, tuple[int, int, int]]:
     """What `-v` says of each program: its instructions, those that the verifier followed, and how many it may."""
     found = {name: (int(size), int(followed), int(limit)) for name, size, followed, limit in VERIFIER.findall(stderr)}
     for name, numbers in found.items():
-        note(f"verifier {name}", numbers)
+        note(f"verifier {kind}{name}", numbers)
     return found
 
 
