@@ -4,6 +4,7 @@
  *   -DWITH_COUNT   count_hit: calls
  *   -DWITH_HIST    hist_hit: durations from call to return, at entry and return sites
  *   -DWITH_STACK   stack_hit: calls by who made them
+ *   -DWITH_SPLIT … with hist_hit, see split.h
  *   -DWHERE …      see where.h
  *   -DLOG_LEVEL    see telemetry.h
  */
@@ -19,6 +20,9 @@
 #endif
 #ifdef WHERE
 #include "where.h"
+#endif
+#ifdef WITH_SPLIT
+#include "split.h"
 #endif
 
 /* The site of this hit and its counters, counted as a hit; NULL where there is nothing to do. */
@@ -51,9 +55,10 @@ static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct contro
 
 #ifdef WHERE
 /* Is the call of this hit wanted, as far as it can be told now? Else it is counted; at a return *began_ret is the time of its call,
- * *group_ret its group. */
+ * *group_ret its group. key: where returns are probed, which call it is. */
 static __always_inline int where_hit(struct pt_regs *ctx, const struct site *site, struct control *ctl,
-				     struct fn_counters *n, u64 now, u64 *began_ret, u32 *group_ret)
+				     struct fn_counters *n, u64 now, struct open_key *key, u64 *began_ret,
+				     u32 *group_ret)
 {
 	u64 id = bpf_get_current_pid_tgid(), left = WAITING_WANTED;
 	int late = site->flags & SITE_DECIDES_LATE;
@@ -76,16 +81,15 @@ static __always_inline int where_hit(struct pt_regs *ctx, const struct site *sit
 #endif
 	}
 #ifdef WHERE_TABLE
-	struct open_key key;
 	struct waiting_call call;
 
 	if (site->flags & SITE_WAITS || site->kind == SITE_RETURN) {
 #ifndef WHERE_GOID
 		read_goroutine(ctx, site, ctl, id, &g);
 #endif
-		where_key(&key, &w, site, &g, id);
+		where_key(key, &w, site, &g, id);
 		if (site->kind == SITE_RETURN) {
-			if (where_ends(&w, &key, ctx, site, ctl, n, now, began_ret) != END_WANTED)
+			if (where_ends(&w, key, ctx, site, ctl, n, now, began_ret) != END_WANTED)
 				return 0;
 #ifdef WHERE_BY
 			if (site->flags & SITE_GROUPS_LATE)
@@ -95,11 +99,14 @@ static __always_inline int where_hit(struct pt_regs *ctx, const struct site *sit
 			return 1;
 		}
 		where_call(&call, &w, now);
-		if (where_wait(&key, &call, late ? WAITING_UNDECIDED : left, n)) {
+		if (where_wait(key, &call, late ? WAITING_UNDECIDED : left, n)) {
 			if (left == WAITING_WANTED)
 				add(n->calls_lost);
 			return 0;
 		}
+#ifdef WITH_SPLIT
+		split_begin(site, key, now);
+#endif
 	}
 #endif
 	return !late && left == WAITING_WANTED;
@@ -123,10 +130,11 @@ int count_hit(struct pt_regs *ctx)
 	if (!site)
 		return 0;
 #ifdef WHERE
+	struct open_key key = {};
 	u64 began = 0;
 	u32 group = 0;
 
-	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began, &group))
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &key, &began, &group))
 		return 0;
 	if (site->kind == SITE_RETURN)
 		add(n->counted_returns);
@@ -158,9 +166,9 @@ static __always_inline u32 duration_class(u64 ns)
 	       (ns >> (top - DURATION_SUB_BITS) & ((1 << DURATION_SUB_BITS) - 1));
 }
 
-static __always_inline void add_duration(struct fn_counters *n, u32 fid, u32 group, u64 ns)
+static __always_inline void add_duration(struct fn_counters *n, const struct open_key *call, u32 group, u64 ns)
 {
-	struct duration_key key = { .fid = fid, .class = duration_class(ns), .group = group };
+	struct duration_key key = { .fid = call->fid, .class = duration_class(ns), .group = group };
 	struct duration_sum *sum = durations.lookup(&key);
 	int error;
 
@@ -179,6 +187,9 @@ static __always_inline void add_duration(struct fn_counters *n, u32 fid, u32 gro
 	__sync_fetch_and_add(&sum->total, ns);
 	if (sum->max < ns)
 		sum->max = ns;
+#ifdef WITH_SPLIT
+	split_end(call, ns, sum);
+#endif
 	add(n->counted_returns);
 }
 
@@ -187,9 +198,9 @@ int hist_hit(struct pt_regs *ctx)
 	u64 now = bpf_ktime_get_ns();
 	u32 zero = 0, index;
 	struct control *ctl = control.lookup(&zero);
+	struct open_key key = {};
 	struct fn_counters *n;
 #ifndef WHERE
-	struct open_key key = {};
 	u64 hi = 0;
 	int error;
 #endif
@@ -207,9 +218,9 @@ int hist_hit(struct pt_regs *ctx)
 	u64 began = 0;
 	u32 group = 0;
 
-	if (where_hit(ctx, site, ctl, n, now, &began, &group)) {
+	if (where_hit(ctx, site, ctl, n, now, &key, &began, &group)) {
 		if (site->kind == SITE_RETURN)
-			add_duration(n, site->fid, group, now - began);
+			add_duration(n, &key, group, now - began);
 		if (site->kind == SITE_ENTRY || site->flags & SITE_DECIDES_LATE)
 			add(n->counted);
 	}
@@ -234,6 +245,9 @@ int hist_hit(struct pt_regs *ctx)
 			add(n->calls_lost);
 		} else {
 			add(n->counted);
+#ifdef WITH_SPLIT
+			split_begin(site, &key, now);
+#endif
 		}
 		return 0;
 	}
@@ -241,7 +255,7 @@ int hist_hit(struct pt_regs *ctx)
 	if (!begin) {
 		add(n->unpaired);
 	} else {
-		add_duration(n, site->fid, 0, now - *begin);
+		add_duration(n, &key, 0, now - *begin);
 		open_calls.delete(&key);
 	}
 #endif
@@ -293,10 +307,11 @@ int stack_hit(struct pt_regs *ctx)
 	if (!site)
 		return 0;
 #ifdef WHERE
+	struct open_key call = {};
 	u64 began = 0;
 	u32 group = 0;
 
-	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &began, &group))
+	if (!where_hit(ctx, site, ctl, n, bpf_ktime_get_ns(), &call, &began, &group))
 		return 0;
 #endif
 	key.bias = ctx->ip;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* What every program does first: is tracing on, which site is this, is this process asked for, is the hit a duplicate.
  *
- * Sizes of maps here and elsewhere are placeholders: the collector makes the maps (collector/load.c), of the same names, keys and
+ * Sizes of maps here and elsewhere are placeholders: the collector makes the maps (collector/fill.c), of the same names, keys and
  * values. */
 #ifndef BPF_PROBE_H
 #define BPF_PROBE_H

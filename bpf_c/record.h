@@ -295,19 +295,21 @@ struct open_key {
 
 /* One entry, index 0. */
 struct control {
-	__u32 enabled;     /* 0: every program returns at once and counts nothing */
-	__u32 filter_pids; /* 1: only processes in the map `pids` */
-	__u64 max_calls;   /* 0: no limit */
-	__u64 calls;       /* calls let through so far, where max_calls is set */
-	__u64 exits;       /* goroutines that have ended: what was kept of them before is void */
-	__u64 seen;        /* calls so far, where sample_each is set */
-	__u64 max_rate;    /* calls a second; 0: no limit */
-	__u64 rate_since;  /* CLOCK_MONOTONIC, ns: start of the second that is counted, where max_rate is set */
-	__u64 rate_calls;  /* calls since then */
-	__u32 sample_each; /* one call of so many; 0: every call */
-	__u32 fsbase_off;  /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
-	__u64 groups;      /* values so far by which hist --by splits */
-	__u64 zero;        /* where.h: what the verifier does not know */
+	__u32 enabled;      /* 0: every program returns at once and counts nothing */
+	__u32 filter_pids;  /* 1: only processes in the map `pids` */
+	__u64 max_calls;    /* 0: no limit */
+	__u64 calls;        /* calls let through so far, where max_calls is set */
+	__u64 exits;        /* goroutines that have ended: what was kept of them before is void */
+	__u64 seen;         /* calls so far, where sample_each is set */
+	__u64 max_rate;     /* calls a second; 0: no limit */
+	__u64 rate_since;   /* CLOCK_MONOTONIC, ns: start of the second that is counted, where max_rate is set */
+	__u64 rate_calls;   /* calls since then */
+	__u32 sample_each;  /* one call of so many; 0: every call */
+	__u32 fsbase_off;   /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
+	__u32 task_pid_off; /* offset of pid in task_struct, for split.h */
+	__u32 reserved;
+	__u64 groups; /* values so far by which hist --by splits */
+	__u64 zero;   /* where.h: what the verifier does not know */
 };
 
 /* The goroutine that a CPU saw last (map `goids`, one entry a CPU). A program on a uprobe can be preempted while it writes this, so
@@ -336,6 +338,34 @@ struct duration_sum { /* per CPU */
 	__u64 count;
 	__u64 total; /* ns */
 	__u64 max; /* ns; a program that is preempted between reading and writing it can put back a smaller one of the same class */
+	/* hist --split: of the calls of which it is known, ns in all, and of that without running. */
+	__u64 known;
+	__u64 runnable;
+	__u64 blocked;
+};
+
+/* hist --split (split.h): what keeps a goroutine from running. */
+enum off_why { OFF_NOT = 0, OFF_RUNNABLE = 1, OFF_BLOCKED = 2 };
+
+struct goroutine_key { /* map `off_times`, value: struct off_time; value of the map `threads`, key: u32 thread */
+	__u64 g;
+	__u32 pid, zero;
+};
+
+struct off_time {
+	__u64 since; /* CLOCK_MONOTONIC, ns; of no meaning where it runs */
+	__u64 runnable, blocked;
+	__u32 why; /* enum off_why */
+	__u32 zero;
+};
+
+struct off_begun { /* map `off_begun`, key: struct open_key: as it was at the call */
+	__u64 runnable, blocked;
+};
+
+struct split_hits {     /* map `split_hits`, one entry a CPU */
+	__u64 states;   /* hits of runtime.casgstatus */
+	__u64 switches; /* threads that were switched */
 };
 
 /* Who calls (map `callers`, value: u64 count). */
@@ -416,6 +446,7 @@ enum bpf_file {
 	BPF_FILE_DEEP = 5,
 	BPF_FILE_REWRITE = 6,
 	BPF_FILE_WHERE = 7,
+	BPF_FILE_SPLIT = 8,
 };
 
 #define TELEMETRY_MAX 256 /* distinct places and errors; more are counted under {0,0,0} */

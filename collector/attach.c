@@ -101,6 +101,13 @@ static size_t gather(const struct collector *c, const struct collector_plan *p, 
 		cookies[0] = 0;
 		return keeps_goids(c, p->plan);
 	}
+	if (variant == PROGRAM_SWITCH)
+		return 0; /* attach_switch() */
+	if (variant == PROGRAM_STATUS) {
+		offsets[0] = c->options.split.file_off;
+		cookies[0] = 0;
+		return offsets[0] && !first && p == c->plans;
+	}
 	if (variant == PROGRAM_UNWOUND) {
 		for (uint32_t i = 0; i < PLAN_UNWINDS && !first && count_unwinds(c, p->plan); i++) {
 			if (!p->plan->binary.unwinds[i].file_off)
@@ -219,6 +226,18 @@ static struct err *attach_plan(struct collector *c, const struct collector_plan 
 	return err ? err_wrap(err, "%s", plan_string(p->plan, p->plan->binary.path)) : NULL;
 }
 
+static struct err *attach_switch(struct collector *c)
+{
+	union bpf_attr attr = {};
+	int fd;
+
+	attr.raw_tracepoint.name = (uintptr_t) "sched_switch";
+	attr.raw_tracepoint.prog_fd = c->loader->programs[PROGRAM_SWITCH].fd;
+	fd = bpf_call(BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
+	return fd < 0 ? refused("attaching to the raw tracepoint sched_switch")
+		      : keep(&c->loader->links, &c->loader->n_links, fd);
+}
+
 /* Closing a perf event makes the kernel wait until no program runs any more, one event after the other: 70 to 130 ms each. */
 #define DETACH_SECONDS 0.1
 #define PERF_SITES_MAX 200 /* without --force */
@@ -229,6 +248,7 @@ static size_t perf_events(const struct collector *c)
 
 	if (!c->loader || c->attach != ATTACH_PERF)
 		return 0;
+	n += c->options.split.file_off != 0;
 	for (uint32_t i = 0; i < c->n_plans; i++)
 		n += keeps_goids(c, c->plans[i].plan) + count_unwinds(c, c->plans[i].plan);
 	return n;
@@ -255,8 +275,10 @@ struct err *collector_attach(struct collector *c)
 		c->loader->control.filter_pids = 0; /* the kernel has done it when the programs run */
 		maps_set_enabled(c, false);
 	}
-	for (uint32_t i = 0; i < c->n_plans; i++) {
-		struct err *err = attach_plan(c, &c->plans[i]);
+	for (uint32_t i = 0; i <= c->n_plans; i++) {
+		struct err *err = i < c->n_plans              ? attach_plan(c, &c->plans[i])
+				  : c->options.split.file_off ? attach_switch(c)
+							      : NULL;
 		if (err) {
 			collector_detach(c);
 			return err;

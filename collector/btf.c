@@ -123,6 +123,10 @@ static bool look_up(const struct btf_view *v, const char *type, const char *memb
 		if (BTF_INFO_KIND(t->info) != BTF_KIND_STRUCT || !is_named(v, t->name_off, type))
 			continue;
 		m = find_member(v, t, member);
+		if (m && !inner) {
+			*offset_ret = bit_offset(t, m) / 8;
+			return true;
+		}
 		in = m ? type_by_id(v, m->type) : NULL;
 		if (!in || BTF_INFO_KIND(in->info) != BTF_KIND_STRUCT)
 			continue;
@@ -155,7 +159,8 @@ bool btf_member_offset(const void *btf, size_t size, const char *type, const cha
 	return found;
 }
 
-bool btf_fsbase_offset(uint32_t *offset_ret)
+/* Of the running kernel. */
+static bool task_offset(const char *member, const char *inner, uint32_t *offset_ret)
 {
 	int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
 	size_t size = 0, cap = 8u << 20;
@@ -174,9 +179,19 @@ bool btf_fsbase_offset(uint32_t *offset_ret)
 		cap *= 2;
 	}
 	if (buf && n == 0)
-		found = btf_member_offset(buf, size, "task_struct", "thread", "fsbase", offset_ret);
+		found = btf_member_offset(buf, size, "task_struct", member, inner, offset_ret);
 	free(buf);
 	if (fd >= 0)
 		close(fd);
 	return found;
+}
+
+bool btf_fsbase_offset(uint32_t *offset_ret)
+{
+	return task_offset("thread", "fsbase", offset_ret);
+}
+
+bool btf_task_pid_offset(uint32_t *offset_ret)
+{
+	return task_offset("pid", NULL, offset_ret);
 }

@@ -42,6 +42,11 @@ struct collector_options {
 	 * could. Kept by the caller until collector_destroy. Only sites that write are probed. */
 	const struct rewrite *rewrite;
 	const char *tracer_version;
+	/* MODE_HIST: also tell how long calls did not run (bpf_c/split.h); file_off 0: no. Of the first plan's file. */
+	struct collector_split_site {
+		uint64_t file_off;    /* a place in runtime.casgstatus that each of its calls passes once */
+		location_t g, status; /* its parameters gp and newval there: LOC_REGISTER both, or LOC_STACK both */
+	} split;
 	const char *where; /* the condition that the plans have, as it was written: for the meta line; NULL: none */
 	const char *
 		mask; /* regular expression: values of names in which it is found are not shown (mask.h); NULL: all are */
@@ -152,9 +157,13 @@ uint64_t collector_calls(struct collector *c, uint32_t fid);
 /* MODE_HIST: durations of one function, DURATION_CLASSES of bpf_c/record.h, and what they add up to. */
 struct collector_durations {
 	uint64_t count, total_ns, max_ns;
+	uint64_t known_ns, runnable_ns, blocked_ns; /* options.split: of those of which it is known; else 0 */
 	uint64_t classes[DURATION_CLASSES];
 };
 struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
+
+/* options.split: hits so far of runtime.casgstatus and of switched threads: what the splitting costs. */
+struct split_hits collector_split_hits(struct collector *c);
 
 /* With --by: one for each function and value that came, and for what is summed together (enum group). */
 struct collector_split {

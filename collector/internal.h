@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the collector share. Who writes what:
- *   collector.c  the object, its threads, waiting, stopping       load.c    making maps, loading; maps.c: reading maps
+ *   collector.c  the object, its threads, waiting, stopping       load.c    loading; cflags.c: how programs are compiled
+ *   fill.c       making maps                                      maps.c    reading maps
  *   ring.c       kernel buffers → queue                           attach.c  links
  *   queue.c      bytes from the drain thread to the writer        process.c processes seen, their start and end
  *   pairing.c    open calls                                       summary.c accounting
@@ -41,15 +42,16 @@ struct site_ref {
 struct collector_maps { /* descriptors, -1 where there is none */
 	int sites, steps, counters, control, pids, telemetry, events;
 	int goids;
-	int flat, dispatch;         /* call_deep's steps and lists; -1 where no site needs them */
-	int nothing, nothing_sleep; /* see doctor.h, doctor_private_stacks() */
-	int scratch, blank;         /* perf output only */
-	int claims, slots;          /* options.compact */
-	int open_calls, durations;  /* MODE_HIST */
-	int groups;                 /* hist --by */
-	int waiting;                /* where there is a condition and returns are probed */
-	int stacks, callers;        /* MODE_STACK */
-	int writes;                 /* rewriting */
+	int flat, dispatch;                            /* call_deep's steps and lists; -1 where no site needs them */
+	int nothing, nothing_sleep;                    /* see doctor.h, doctor_private_stacks() */
+	int scratch, blank;                            /* perf output only */
+	int claims, slots;                             /* options.compact */
+	int open_calls, durations;                     /* MODE_HIST */
+	int groups;                                    /* hist --by */
+	int off_times, threads, off_begun, split_hits; /* hist --split */
+	int waiting;                                   /* where there is a condition and returns are probed */
+	int stacks, callers;                           /* MODE_STACK */
+	int writes;                                    /* rewriting */
 };
 
 struct loader;    /* load.c and attach.c */
@@ -69,7 +71,7 @@ struct collector {
 
 	struct collector_maps maps;
 	enum collector_buffer
-		buffer; /* BUFFER_RING or BUFFER_PERF once loaded (load.c); of no meaning where nothing is sent */
+		buffer; /* BUFFER_RING or BUFFER_PERF once loaded (cflags.c); of no meaning where nothing is sent */
 	enum collector_attach attach; /* ATTACH_MULTI or ATTACH_PERF once attached (attach.c) */
 	uint32_t ncpu;                /* possible CPUs: values of a per-CPU map (load.c) */
 	struct loader *loader;        /* load.c's own, NULL until it makes it */
@@ -115,7 +117,7 @@ struct collector {
 	uint32_t n_own_plans;
 };
 
-/* ---- load.c, maps.c, attach.c ----------------------------------------------------------------------------  */
+/* ---- cflags.c, load.c, maps.c, attach.c ----------------------------------------------------------------------------  */
 
 /* Also there: collector_cflags, collector_load, collector_load_report, collector_attach (collector.h). */
 struct err *collector_unchanged(const struct collector_plan *p); /* ERR_CHANGED if the file is not what was planned */

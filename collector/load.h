@@ -2,7 +2,7 @@
 /* What the compiler's child process hands over, and what loading keeps of it.
  *
  * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, call_deep, call_deep_short, goroutine_exit, goroutine_unwound, count_hit, hist_hit, stack_hit; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
+ * call_few, call_many, call_deep, call_deep_short, goroutine_exit, goroutine_unwound, count_hit, hist_hit, stack_hit, status_hit, thread_switch; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
  * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
@@ -19,6 +19,8 @@ enum program_variant {
 	PROGRAM_COUNT,
 	PROGRAM_HIST,
 	PROGRAM_STACK,
+	PROGRAM_STATUS, /* hist --split: runtime.casgstatus */
+	PROGRAM_SWITCH, /* and the raw tracepoint sched_switch */
 	PROGRAM_VARIANTS
 };
 
@@ -52,6 +54,9 @@ struct loader {
 	struct control control;    /* as last written; `enabled` is set by maps_set_enabled() */
 };
 
+/* The loader's state, made when it is first asked for. */
+struct err *loader_get(struct collector *c, struct loader **ret);
+
 bool keeps_goids(const struct collector *c, const struct plan *plan);
 
 /* Of the places of one plan where calls end that do not return, how many are to be probed. The i-th of the plan p is site
@@ -70,6 +75,13 @@ bool multi_links_exist(int prog_fd);
 
 /* bpf(2). */
 long bpf_call(int cmd, void *attr, size_t size);
+
+/* All maps that the trace needs, and what is in them (fill.c). */
+struct err *maps_make(struct collector *c, struct loader *l);
+struct err *maps_fill(struct collector *c, struct loader *l);
+
+/* Descriptor of the map that the programs know by this name; −1: there is none. */
+int map_by_name(const struct collector *c, const char *name);
 
 /* One entry of an array map. */
 struct err *map_put(int fd, const char *map, uint32_t key, const void *value);

@@ -62,6 +62,8 @@ static const char *file_name(uint16_t file)
 		return "rewrite.h";
 	case BPF_FILE_WHERE:
 		return "where.h";
+	case BPF_FILE_SPLIT:
+		return "split.h";
 	}
 	return "other";
 }

@@ -43,6 +43,9 @@ static void add_durations(struct collector_durations *to, uint32_t class, const 
 		to->total_ns += cpus[cpu].total;
 		if (cpus[cpu].max > to->max_ns)
 			to->max_ns = cpus[cpu].max;
+		to->known_ns += cpus[cpu].known;
+		to->runnable_ns += cpus[cpu].runnable;
+		to->blocked_ns += cpus[cpu].blocked;
 	}
 }
 
@@ -65,6 +68,20 @@ struct err *collector_durations(struct collector *c, struct collector_durations 
 		add_durations(&functions[key.fid], key.class, cpus, c->ncpu);
 	}
 	return NULL;
+}
+
+struct split_hits collector_split_hits(struct collector *c)
+{
+	struct split_hits *cpus _cleanup_free_ = calloc(c->ncpu ? c->ncpu : 1, sizeof(*cpus)), sum = { 0 };
+	uint32_t zero = 0;
+
+	if (!cpus || c->maps.split_hits < 0 || bpf_lookup_elem(c->maps.split_hits, &zero, cpus))
+		return sum;
+	for (uint32_t cpu = 0; cpu < c->ncpu; cpu++) {
+		sum.states += cpus[cpu].states;
+		sum.switches += cpus[cpu].switches;
+	}
+	return sum;
 }
 
 /* The values that groups stand for: an array by number, those that are not there zeroed. */

@@ -63,6 +63,17 @@ returns.""",
         ["sudo gopherscope -q --func 'main.(*shelf).find' --args name --no-results -s 4 -M 2 -- ./shop"],
     ),
     (
+        "--where",
+        """\
+In `trace`, `count`, `hist`, `stack` and `tree`: only calls of which a condition is true, on arguments, results,
+`duration`, `pid`, `goid`. What is about arguments alone is decided in the kernel at the call.""",
+        [
+            "sudo gopherscope -q --func main.pay --args o.Customer --where 'err != nil' -M 2 -- ./shop",
+            "sudo gopherscope count -q --func main.pay --where 'len(o.Items) == 3 && cents > 1500' -- ./shop",
+            "sudo gopherscope count -q --func main.pay --where 'o.Itmes == nil' -- ./shop",
+        ],
+    ),
+    (
         "count",
         "How often, counted in the kernel.",
         [
@@ -74,6 +85,18 @@ returns.""",
         "hist",
         "How long, in the kernel: a histogram and percentiles.",
         ["sudo gopherscope hist -q --func main.pay -- ./shop"],
+    ),
+    (
+        "hist --by",
+        "Apart for each value of an expression: an integer, a string, or whether a condition is true.",
+        ["sudo gopherscope hist -q --func main.pay --by 'err != nil' -- ./shop"],
+    ),
+    (
+        "hist --split",
+        """\
+Is it slow because it works, or because it waits? On a CPU, ready and waiting for one, blocked: by the states of its
+goroutine and the switches of its thread, which are looked at only then; the last line says how many that were.""",
+        ["sudo gopherscope hist -q --func main.pay --split -- ./shop"],
     ),
     (
         "stack",
@@ -112,6 +135,7 @@ is written.""",
             "gopherscope report run.gscope -f chrome -o run.json",
             "gopherscope report run.gscope -f pprof -o run.pb.gz -q",
             "go tool pprof -top -sample_index=calls run.pb.gz 2>/dev/null | tail -n 2",
+            "sudo gopherscope --func main.price -s 9 -f folded -q -- ./shop",
         ],
     ),
     (

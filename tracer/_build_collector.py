@@ -26,6 +26,9 @@ enum collector_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_NONE, FORMAT_RECORDING,
 
 struct rewrite;
 
+enum location_kind { LOC_REGISTER, LOC_STACK, ... };
+typedef struct location { uint16_t kind, index; int32_t offset; } location_t;
+struct collector_split_site { uint64_t file_off; location_t g, status; };
 struct collector_options {
     enum collector_mode mode;
     enum collector_buffer buffer;
@@ -38,6 +41,7 @@ struct collector_options {
     uint32_t string_size, depth, elements, stack;
     const struct rewrite *rewrite;
     const char *tracer_version;
+    struct collector_split_site split;
     const char *mask, *where;
     ...;
 };
@@ -99,7 +103,13 @@ struct err *collector_replay(int fd, const struct collector_options *options, st
 #define STACK_FRAMES ...
 uint64_t collector_count(struct collector *c, uint32_t fid);
 uint64_t collector_calls(struct collector *c, uint32_t fid);
-struct collector_durations { uint64_t count, total_ns, max_ns; uint64_t classes[...]; ...; };
+struct collector_durations {
+    uint64_t count, total_ns, max_ns, known_ns, runnable_ns, blocked_ns;
+    uint64_t classes[...];
+    ...;
+};
+struct split_hits { uint64_t states, switches; };
+struct split_hits collector_split_hits(struct collector *c);
 struct err *collector_durations(struct collector *c, struct collector_durations *functions, uint32_t n_functions);
 uint64_t duration_class_start(uint32_t class);
 #define GROUP_OTHER ...

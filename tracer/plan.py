@@ -363,6 +363,11 @@ class Plan:
         return int(self._o.ffi.cast("uintptr_t", self.pointer))
 
     @property
+    def lib(self) -> Any:
+        """Names of constants in what `pointer` leads to."""
+        return self._o.lib
+
+    @property
     def go_version(self) -> str:
         return self._string(self.pointer.binary.go_version)
 

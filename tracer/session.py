@@ -38,6 +38,7 @@ from tracer.hints import FUNCTIONS_MAX
 from tracer.plan import Plan, ReadOptions
 from tracer.report import Messages, dry_run, plural
 from tracer.rewriting import RewriteRequest, Rewriting
+from tracer.splitting import StatusSite, find_status_site
 from tracer.summary import Summary
 
 PROGRAM_FILES = {
@@ -82,6 +83,7 @@ class TraceOptions:
     stack: int = 0  # frames of the stack with each call and return
     where: str | None = None  # a condition: only calls of which it is true (docs/design.md, "Conditions")
     by: str | None = None  # hist: a value by which calls are split
+    split: bool = False  # hist: also how long calls did not run, and why
     mask: str | None = None  # regular expression: names whose values are not shown
     format: str = "text"
     output: str | None = None
@@ -116,6 +118,19 @@ class TraceOptions:
 
 
 @dataclass(frozen=True)
+class OffTimes:
+    """What calls spent otherwise than on a CPU. known_ns: of all their time, that of which this is known."""
+
+    known_ns: int
+    runnable_ns: int
+    blocked_ns: int
+
+    @property
+    def on_cpu_ns(self) -> int:
+        return self.known_ns - self.runnable_ns - self.blocked_ns
+
+
+@dataclass(frozen=True)
 class Durations:
     """From call to return, of one function. `classes`: [from, to) in ns → calls, in order, empty ones left out."""
 
@@ -123,6 +138,7 @@ class Durations:
     total_ns: int
     max_ns: int
     classes: dict[tuple[int, int], int]
+    off: OffTimes | None = None  # with TraceOptions.split
 
 
 class Remainder(Enum):
@@ -257,7 +273,12 @@ class Collector:
     """The C collector, one method for each of its functions that are used here."""
 
     def __init__(
-        self, options: TraceOptions, out_fd: int, filter_pids: bool, rewriting: Rewriting | None = None
+        self,
+        options: TraceOptions,
+        out_fd: int,
+        filter_pids: bool,
+        rewriting: Rewriting | None = None,
+        split: StatusSite | None = None,
     ) -> None:
         self._module = native.collector()
         self._ffi, self._lib = self._module.ffi, self._module.lib
@@ -295,6 +316,12 @@ class Collector:
         how.string_size, how.depth, how.elements = options.string_size, options.depth, options.elements
         how.stack = options.stack
         how.tracer_version = self._version
+        if split is not None:
+            how.split.file_off = split.file_offset
+            for place, to in ((split.g, how.split.g), (split.status, how.split.status)):
+                to.kind = lib.LOC_REGISTER if place.in_register else lib.LOC_STACK
+                to.index, to.offset = (place.number, 0) if place.in_register else (0, place.number)
+        self._split = split is not None
         if rewriting is not None:
             how.rewrite = ffi.cast("struct rewrite *", rewriting.address)
         self._mask = ffi.new("char[]", os.fsencode(options.mask)) if options.mask is not None else ffi.NULL
@@ -386,7 +413,14 @@ class Collector:
     def _durations(self, sums: Any) -> Durations:
         start = self._lib.duration_class_start
         classes = {(start(k), start(k + 1)): n for k, n in enumerate(sums.classes) if n}
-        return Durations(sums.count, sums.total_ns, sums.max_ns, classes)
+        off = OffTimes(sums.known_ns, sums.runnable_ns, sums.blocked_ns) if self._split else None
+        return Durations(sums.count, sums.total_ns, sums.max_ns, classes, off)
+
+    def split_hits(self) -> tuple[int, int]:
+        """What TraceOptions.split has cost so far: changes of goroutines' states, and switches of threads, that were
+        looked at."""
+        hits = self._lib.collector_split_hits(self._collector)
+        return hits.states, hits.switches
 
     def splits(self) -> list[Split]:
         """With TraceOptions.by: one for each function and value, the longest in all first."""
@@ -548,7 +582,8 @@ class _Trace:
         else:
             out_fd = stack.enter_context(output.opened(o.output))
         only_command = self.command is not None and self.binary.is_file(self.command.path)
-        collector = Collector(o, out_fd, bool(o.pids) or only_command, rewriting)
+        split = beside(lambda: find_status_site(self.binary)) if o.split else None
+        collector = Collector(o, out_fd, bool(o.pids) or only_command, rewriting, split)
         stack.callback(collector.close)
         collector.add_plan(plan, self.binary.fd)
         if o.show_program:

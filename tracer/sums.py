@@ -15,7 +15,7 @@ from tracer.errors import printable
 from tracer.plan import Frame, Plan, PlannedFunction, Program
 from tracer.progress import INTERVAL_S, Line
 from tracer.report import plural
-from tracer.session import CallerStack, Collector, Durations, Remainder, Split, Sums
+from tracer.session import CallerStack, Collector, Durations, OffTimes, Remainder, Split, Sums
 from tracer.summary import Summary
 
 BAR_WIDTH = 40
@@ -171,10 +171,16 @@ class HistShown(Shown):
     verb = "hist"
 
     def __init__(
-        self, out: TextIO, json_lines: bool, quiet: bool, by: str | None = None, top: int | None = None
+        self,
+        out: TextIO,
+        json_lines: bool,
+        quiet: bool,
+        by: str | None = None,
+        top: int | None = None,
+        split: bool = False,
     ) -> None:
         super().__init__(out, json_lines, quiet)
-        self.by, self.top = by, top
+        self.by, self.top, self.split = by, top, split
 
     def show(self, collector: Collector, summary: Summary) -> None:
         rows: list[tuple[int, Split | None, Durations]]
@@ -194,6 +200,17 @@ class HistShown(Shown):
             self.out.write(f"… and {len(rows) - len(shown)} more (--top)\n")
         if not self.json_lines and not rows:
             self.out.write("  no call has returned\n")
+        if self.split:
+            self._cost(*collector.split_hits())
+
+    def _cost(self, states: int, switches: int) -> None:
+        if self.json_lines:
+            self.line({"type": "split_cost", "states": states, "switches": switches})
+        else:
+            self.out.write(
+                f"--split looked at {plural(states, 'change')} of goroutines' states "
+                f"and {switches} switches of threads\n"
+            )
 
     def _json(self, fid: int, split: Split | None, d: Durations) -> None:
         row: dict[str, object] = {"type": "hist", "fid": fid, "func": self.functions[fid].name}
@@ -207,6 +224,13 @@ class HistShown(Shown):
                     row["notes"] = [f"truncated: {split.cut} bytes"]
         row.update(count=d.count, total_ns=d.total_ns, max_ns=d.max_ns)
         row.update({f"p{p}_ns": round(percentile(d, p)) for p in PERCENTILES})
+        if d.off is not None:
+            row["split"] = {
+                "on_cpu_ns": d.off.on_cpu_ns,
+                "runnable_ns": d.off.runnable_ns,
+                "blocked_ns": d.off.blocked_ns,
+                "unknown_ns": d.total_ns - d.off.known_ns,
+            }
         row["classes"] = [[low, high, n] for (low, high), n in d.classes.items()]
         self.line(row)
 
@@ -225,6 +249,8 @@ class HistShown(Shown):
             f"{self._title(fid, split)}: {plural(d.count, 'call')}, "
             f"mean {duration_text(d.total_ns / d.count)}, {middle}, max {duration_text(d.max_ns)}\n"
         )
+        if d.off is not None:
+            self.out.write("  " + _split_text(d, d.off) + "\n")
         rows = by_octave(d)
         most = max(rows.values())
         for k, n in rows.items():
@@ -232,6 +258,15 @@ class HistShown(Shown):
             bar = "█" * round(BAR_WIDTH * n / most) or ("▏" if n else "")
             self.out.write(f"  {duration_text(low):>7} – {duration_text(2 << k):<7} {bar:<{BAR_WIDTH}}  {n}\n")
         self.out.write("\n")
+
+
+def _split_text(d: Durations, off: OffTimes) -> str:
+    """Of a call, and of all time."""
+    parts = [("on-CPU", off.on_cpu_ns), ("runnable", off.runnable_ns), ("blocked", off.blocked_ns)]
+    if unknown := d.total_ns - off.known_ns:
+        parts.append(("not known", unknown))
+    total = max(d.total_ns, 1)
+    return ", ".join(f"{name} {duration_text(ns / d.count)} ({100 * ns / total:.0f} %)" for name, ns in parts)
 
 
 class StackShown(Shown):

@@ -43,6 +43,9 @@ def alike(output: str) -> list[str]:
     output = re.sub(r"\d\d:\d\d:\d\d\.\d{6}", "TIME", output)
     output = re.sub(r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "DURATION", output)
     output = re.sub(r"process \d+", "process N", output)
+    output = re.sub(r"\(\d+ %\)", "(PERCENT)", output)
+    output = re.sub(r"\d+ (changes of|switches of)", r"N \1", output)
+    output = re.sub(r"^(main\.[\w.;]+|runtime\.[\w.;]+) \d+$", r"\1 NS", output, flags=re.M)
     lines = [" ".join(line.split()) for line in output.splitlines()]
     return sorted(line for line in lines if line and "█" not in line and " – " not in line)
 

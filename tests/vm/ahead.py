@@ -24,7 +24,7 @@ import go_versions
 import guest
 from tracing import ROOT
 
-# What only some kernels allow (collector/load.c), in the order of the collector; by buffer.
+# What only some kernels allow (collector/cflags.c), in the order of the collector; by buffer.
 FEATURES = {
     "ring": (
         "",
@@ -95,6 +95,9 @@ def programs() -> Iterator[Wanted]:
         base = plain_flags(shown(verb, "-b", str(guest.counts()), "--func", "main.target", buffer="ring"))
         for extra in features:
             yield Wanted("aggregate.bpf.c", with_features(base, extra).split())
+    split = plain_flags(shown("hist", "-b", str(guest.offcpu()), "--func", "main.sleeps", "--split", buffer="ring"))
+    for extra in SUMS["hist"]:
+        yield Wanted("aggregate.bpf.c", split.replace(" ", f" {extra} ", 1).split())
     yield from rewriting_programs(rewrites())
 
 

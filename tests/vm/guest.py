@@ -17,6 +17,7 @@ PROGRAMS = Path(__file__).resolve().parent / "programs"
 COUNTS = Path(__file__).resolve().parent.parent / "live" / "programs" / "counts"
 REWRITE = COUNTS.parent / "rewrite"
 INLINING = COUNTS.parent / "inlining"
+OFFCPU = COUNTS.parent / "offcpu"
 
 # A text in which every eight bytes tell where they stand.
 CONSTANT = "".join(f"{i:07d} " for i in range(1 << 19))
@@ -34,6 +35,10 @@ def demo(version: str) -> Path:
 
 def counts() -> Path:
     return go_versions.go_program(COUNTS)
+
+
+def offcpu() -> Path:
+    return go_versions.go_program(OFFCPU)
 
 
 def inlining(version: str) -> Path:
@@ -111,6 +116,7 @@ def build_all() -> None:
         for mode in ("default", "pie", "race"):
             rewritten(version, mode)
     counts()
+    offcpu()
     shapes()
     untouched()
 

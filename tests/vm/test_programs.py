@@ -9,7 +9,7 @@ import ahead
 import guest
 import pytest
 from guest import LONG
-from tracing import Tracer, check_accounting, of_type
+from tracing import Tracer, check_accounting, of_type, parse
 
 from tracer import cache
 from tracer.program import Compiler, assemble
@@ -82,6 +82,20 @@ def test_sum(verb: str, key: str, tracer: Tracer) -> None:
     summary = run.events[-1]
     assert (summary["lost"], summary["counted"]) == (0, n)
     assert summary["entry_hits"] == n + summary["duplicates"]
+    check_verifier(run.stderr)
+
+
+def test_split(tracer: Tracer) -> None:
+    """hist --split: its programs load, and calls that sleep were blocked."""
+    out = tracer.folder / "hist.jsonl"
+    options = ("--func", "main.sleeps", "--split", "-v", "-f", "jsonl", "-o", out)
+    run = tracer("hist", *options, "--", guest.offcpu(), timeout=LONG)
+    assert run.status == 0, run.stderr
+    (row,) = of_type(parse(out.read_text()), "hist")
+    parts = row["split"]
+    assert sum(parts.values()) == row["total_ns"]
+    assert (row["count"], parts["unknown_ns"]) == (7, 0)
+    assert parts["blocked_ns"] > 0.5 * 7 * 3_000_000
     check_verifier(run.stderr)
 
 

@@ -14,6 +14,8 @@ sudo gopherscope hist -b ./server --func main.handle
 sudo gopherscope hist -b ./server --func net/http.serverHandler.ServeHTTP --by req.Method
 # ten seconds of one process, for a script
 sudo gopherscope hist -p 1234 --func 'main.*' -d 10 -f jsonl
+# is it slow because it works, or because it waits?
+sudo gopherscope hist -b ./server --func main.handle --split
 """
 
 
@@ -26,6 +28,12 @@ def prepare_parser(parser: Parser) -> None:
         metavar="EXPR",
         help="split by the value of an expression: an integer, a bool (also a condition: err != nil) or a string, by "
         "its first 32 bytes and its length. At most 256 values; the rest is summed as one",
+    )
+    group.add_argument(
+        "--split",
+        action="store_true",
+        help="also how much of that time calls were on a CPU, waited for one, and were blocked. Costs a probe at each "
+        "change of a goroutine's state and a look at each switch of threads on the machine; the end says how many",
     )
     group.add_argument("--top", type=options.integer(1, 1 << 20), metavar="N", help="only the N longest in all")
     parser.description = (
@@ -44,5 +52,5 @@ def run(args: Namespace) -> int:
         args,
         "hist",
         True,
-        lambda out: HistShown(out, args.format == "jsonl", args.quiet, args.by, args.top),
+        lambda out: HistShown(out, args.format == "jsonl", args.quiet, args.by, args.top, args.split),
     )

@@ -60,6 +60,7 @@ def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums
                 returns=returns,
                 where=args.where,
                 by=getattr(args, "by", None),
+                split=getattr(args, "split", False),
                 attach=options.choice("TRACER_ATTACH", options.ATTACHMENTS),
                 quiet=args.quiet,
                 verbose=args.verbose,
