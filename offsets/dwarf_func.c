@@ -103,6 +103,7 @@ struct params {
 	struct type_table *types;
 	struct dwarf_func *func;
 	size_t cap;
+	size_t at;         /* where the next one that is not listed yet belongs: behind the last one of this DIE */
 	uint64_t *origins; /* of each parameter: its DIE in the abstract instance, 0 if there is none */
 	bool abstract;     /* what is being read is the abstract instance */
 	bool moved;        /* a variable that is no parameter was moved to the heap: "&name" stands for it */
@@ -127,8 +128,12 @@ static struct err *add_param(struct params *p, const struct dwarf_param *param, 
 		p->origins = origins;
 		p->cap = cap;
 	}
-	p->origins[f->n_params] = origin;
-	f->params[f->n_params++] = *param;
+	/* What the abstract instance leaves out (parameters without a name) stands in the concrete one between the others. */
+	memmove(&f->params[p->at + 1], &f->params[p->at], (f->n_params - p->at) * sizeof(*f->params));
+	memmove(&p->origins[p->at + 1], &p->origins[p->at], (f->n_params - p->at) * sizeof(*p->origins));
+	p->origins[p->at] = origin;
+	f->params[p->at++] = *param;
+	f->n_params++;
 	return NULL;
 }
 
@@ -222,6 +227,8 @@ static struct err *read_param(void *arg, Dwarf_Die *die, bool *stop)
 	param.has_location = !p->abstract && has_location(&own.location);
 	struct dwarf_param *known = known_param(p, origin_die, name, param.result);
 	if (known) {
+		if ((size_t)(known - p->func->params) >= p->at)
+			p->at = known - p->func->params + 1;
 		/* The DIE that says most stands for both. */
 		if (!known->has_location && !p->abstract) {
 			known->die = param.die;
@@ -279,6 +286,7 @@ static struct err *read_params(struct dwarf_info *dw, Dwarf_Die *die, Dwarf_Die 
 		p.abstract = true;
 		err = dwarf_each_child(dw, abstract, read_param, &p);
 		p.abstract = false;
+		p.at = 0;
 	}
 	if (!err)
 		err = dwarf_each_child(dw, die, read_param, &p);

@@ -227,6 +227,15 @@ static bool elsewhere(const struct abi_layout *abi, const struct abi_value *v, c
 	return w->where != ABI_INT_REG || first->reg != numbers[w->place];
 }
 
+/* A slot on the stack is a register parameter's home, which nothing has been written to at the entry: it says nothing of the register. */
+static bool in_registers(const struct dwarf_piece *pieces, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pieces[i].place != DWARF_PLACE_REG)
+			return false;
+	return n;
+}
+
 /* Registers: only parameters whose place DWARF gives are known where some are missing: where the size says so, or one place. */
 static struct err *fit_registers(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df,
 				 const struct abi_layout *abi, size_t n_params, size_t dict, bool missing)
@@ -268,7 +277,7 @@ static struct err *fit_registers(struct plan_builder *b, const struct plan_func 
 			limit = align_to(word->place + t->size, 8);
 			continue;
 		}
-		b->unplaced[i] = !n && abi->values[i].n_words;
+		b->unplaced[i] = !in_registers(pieces, n) && abi->values[i].n_words;
 		missing = missing || (n && elsewhere(abi, &abi->values[i], pieces));
 	}
 	if (!missing)
