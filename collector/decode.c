@@ -217,18 +217,21 @@ bool place_read(struct decoder *d, const struct place *p, uint64_t offset, uint3
 		memcpy(to, (const uint8_t *)&piece->constant + offset, size);
 		return true;
 	}
-	return missing_piece(d, piece);
+	return caller_read(d, piece, offset, size, to) || missing_piece(d, piece);
 }
 
 /* Is all of a value out of reach for one reason? Then it is said once, not for each of its parts. */
 bool place_is_absent(struct decoder *d, const struct place *p, uint64_t size)
 {
 	const struct plan_piece *piece;
+	uint64_t bytes;
 
 	if (p->mem || !size)
 		return false;
 	piece = find_piece(p, p->offset);
 	if (!piece || piece->at.kind != LOC_NONE || piece->size - (p->offset - piece->offset) < size)
+		return false;
+	if (size <= sizeof(bytes) && caller_read(d, piece, p->offset - piece->offset, size, &bytes))
 		return false;
 	missing_piece(d, piece);
 	return true;

@@ -55,6 +55,9 @@ void decode_follow(struct decoder *d, uint64_t addr, uint32_t type, uint32_t n_p
 
 void decode_value(struct decoder *d, const struct place *p, uint32_t type);
 
+/* decode_caller.c: bytes of a piece that the caller has. False where it is not known that it does. */
+bool caller_read(struct decoder *d, const struct plan_piece *piece, uint64_t offset, uint32_t size, void *to);
+
 /* decode_way.c: what the ways of a value lead to, from its parameter. */
 void decode_ways(struct decoder *d, const struct plan_value *value);
 

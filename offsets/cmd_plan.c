@@ -209,6 +209,33 @@ static void write_value(struct jout *out, const struct plan *p, const struct pla
 	jout_object_end(out);
 }
 
+/* What direct calls tell of arguments that are in float registers. */
+static void write_callers(struct jout *out, const struct plan *p, const struct plan_site *s)
+{
+	jout_key(out, "callers");
+	jout_array_begin(out);
+	for (uint32_t i = s->first_caller; i < s->first_caller + s->n_callers; i++) {
+		const struct plan_caller *c = &p->callers[i];
+		jout_object_begin(out);
+		jout_key(out, "return");
+		jout_hex(out, c->ret);
+		jout_key(out, "register");
+		jout_u64(out, c->reg);
+		jout_key(out, "size");
+		jout_u64(out, c->size);
+		jout_key(out, "at");
+		write_location(out, &c->at);
+		if (c->at.kind == LOC_CONSTANT) {
+			jout_key(out, "bytes");
+			jout_hex(out, c->constant);
+		}
+		jout_object_end(out);
+	}
+	jout_array_end(out);
+	jout_key(out, "return_address");
+	write_location(out, &s->return_at);
+}
+
 static void write_steps(struct jout *out, const struct plan *p, uint32_t first, uint32_t n)
 {
 	static const char *const ops[] = { "end", "read", "counted", "unless", "shifted", "each", "dispatch" };
@@ -325,6 +352,8 @@ static void write_plan_site(struct jout *out, const struct plan *p, const struct
 		write_value(out, p, &p->values[s->first_value + i]);
 	jout_array_end(out);
 	write_steps(out, p, s->first_step, s->n_steps);
+	if (s->n_callers)
+		write_callers(out, p, s);
 	jout_object_end(out);
 }
 

@@ -136,6 +136,55 @@ static bool is_repeated(const struct dwarf_piece *pieces, size_t n, size_t k)
 	return false;
 }
 
+/* Where DWARF has a parameter at the first instruction; no pieces where it says nothing, which is no contradiction. */
+static struct err *entry_pieces(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df,
+				const struct dwarf_param *param, struct dwarf_piece pieces[DWARF_PIECES_MAX],
+				size_t *n_ret)
+{
+	struct err *err;
+
+	*n_ret = 0;
+	if (!param->has_location || param->type >= b->plan->types.n)
+		return NULL;
+	err = dwarf_info_location(b->dwarf, df, param->die, b->plan->types.v[param->type].size, f->entry, pieces,
+				  n_ret);
+	if (!err || err->code == ERR_NOMEM)
+		return err;
+	err_destroy(err);
+	*n_ret = 0;
+	return NULL;
+}
+
+/* Is that register another parameter's too? One of them is then what the function makes of its argument (if y == nil { y = x }). */
+static struct err *is_shared(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df,
+			     const struct dwarf_param *param, int reg, bool *ret)
+{
+	struct dwarf_piece pieces[DWARF_PIECES_MAX];
+
+	*ret = false;
+	for (size_t i = 0; i < df->n_params && !*ret; i++) {
+		size_t n = 0;
+		struct err *err = NULL;
+
+		if (&df->params[i] != param && !df->params[i].result)
+			err = entry_pieces(b, f, df, &df->params[i], pieces, &n);
+		if (err)
+			return err;
+		for (size_t k = 0; k < n; k++)
+			*ret |= pieces[k].place == DWARF_PLACE_REG && pieces[k].reg == reg;
+	}
+	return NULL;
+}
+
+/* Do the pieces stand for the words, one for one in order? Padding in a struct has no piece, so that those behind it lie too low. */
+static bool are_words(const struct dwarf_piece *pieces, size_t n_pieces, const struct abi_word *words, size_t n)
+{
+	for (size_t i = 0; i < n && i < n_pieces; i++)
+		if (pieces[i].size != words[i].size)
+			return false;
+	return n == n_pieces;
+}
+
 /* Hold the ABI's word against DWARF's location at the first instruction. DWARF's is used where they differ in registers; on the stack
  * the rule stands (old compilers describe parts of a value there as the whole). */
 static struct err *witness(struct plan_builder *b, struct plan_func *f, const struct dwarf_func *df,
@@ -145,28 +194,32 @@ static struct err *witness(struct plan_builder *b, struct plan_func *f, const st
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 	size_t n_pieces = 0;
 
-	if (!param->has_location || param->type >= b->plan->types.n)
+	struct err *err = entry_pieces(b, f, df, param, pieces, &n_pieces);
+	if (err)
+		return err;
+	bool ordered = are_words(pieces, n_pieces, abi_words, n);
+	uint64_t covered = 0;
+	for (size_t k = 0; k < n_pieces; k++)
+		covered += pieces[k].size;
+	if (!ordered && covered != b->plan->types.v[param->type].size)
 		return NULL;
-	struct err *err = dwarf_info_location(b->dwarf, df, param->die, b->plan->types.v[param->type].size, f->entry,
-					      pieces, &n_pieces);
-	if (err) {
-		/* A witness that says nothing is no contradiction. */
-		bool memory = err->code == ERR_NOMEM;
-		if (!memory)
-			err_destroy(err);
-		return memory ? err : NULL;
-	}
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < n_pieces; k++) {
 			const struct dwarf_piece *p = &pieces[k];
-			if (p->place != DWARF_PLACE_REG || p->offset != abi_words[i].offset ||
-			    p->size != abi_words[i].size || is_repeated(pieces, n_pieces, k))
+			bool same = ordered ? i == k : p->offset == abi_words[i].offset && p->size == abi_words[i].size;
+			if (!same || p->place != DWARF_PLACE_REG || is_repeated(pieces, n_pieces, k))
 				continue;
 			bool is_float = p->reg >= DWARF_XMM0;
 			int place = is_float ? p->reg - DWARF_XMM0 : abi_index_of_dwarf(p->reg);
 			if (!words[i].on_stack && words[i].in_float == is_float && words[i].place == place)
 				continue;
 			if (place < 0)
+				continue;
+			bool shared;
+			err = is_shared(b, f, df, param, p->reg, &shared);
+			if (err)
+				return err;
+			if (shared)
 				continue;
 			words[i].on_stack = false;
 			words[i].in_float = is_float;
@@ -201,14 +254,16 @@ static void locate(const struct track *t, uint16_t word, const struct track_word
 		}
 	out->where = WORD_LOST;
 	out->reason = PLAN_CLOBBERED;
+	if (w->in_float) {
+		out->detail = w->place;
+		out->came_in = 1 + w->place;
+	}
 	for (int i = 0; i < 16; i++)
 		if (t->xmm[i] == word) {
 			out->reason = PLAN_IN_FLOAT_REG;
 			out->detail = i;
 			return;
 		}
-	if (w->in_float)
-		out->detail = w->place;
 }
 
 struct entry_words {
@@ -242,6 +297,8 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 								  .in_float = w->where == ABI_FLOAT_REG,
 								  .place = w->place };
 			out->unplaced[out->n] = b->unplaced && b->unplaced[i];
+			if (out->unplaced[out->n]) /* it must not stand for what is there */
+				out->track[out->n] = (struct track_word){ .size = w->size, .place = -1 };
 			out->site[out->n++] =
 				(struct site_word){ .value = param, .offset = w->offset, .size = w->size };
 		}
@@ -276,7 +333,7 @@ static bool leads_to_memory(const struct plan_builder *b, const struct plan_func
 /* The site at which most words can be read; of those the cheapest, of those the first. */
 static struct err *choose_entry(struct plan_builder *b, const struct plan_func *f, const struct code *code,
 				struct entry_words *words, struct entry_site *site_ret, uint32_t *frame_ret,
-				bool *found_ret)
+				int64_t *above_ret, bool *found_ret)
 {
 	struct track *states _cleanup_free_ = NULL;
 	struct entry_site *cand _cleanup_free_ = NULL;
@@ -322,9 +379,10 @@ static struct err *choose_entry(struct plan_builder *b, const struct plan_func *
 		if (words->unplaced[i]) {
 			words->site[i].where = WORD_LOST;
 			words->site[i].reason = PLAN_UNPLACED;
-			words->site[i].detail = 0;
+			words->site[i].detail = words->site[i].came_in = 0;
 		}
 	}
+	*above_ret = t->wrote || code->entry_is_target ? INT64_MAX : t->above;
 	*site_ret = cand[best];
 	*frame_ret = -8 - t->sp_cfa;
 	*found_ret = true;
@@ -479,6 +537,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	struct entry_site site;
 	struct err *err = NULL;
 	uint32_t frame;
+	int64_t above;
 	bool found;
 
 	if (!words)
@@ -488,7 +547,7 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	if (!err && (b->expressions || b->where))
 		plan_condition_drop(b, words->track, words->site, &words->n);
 	if (!err)
-		err = choose_entry(b, f, code, words, &site, &frame, &found);
+		err = choose_entry(b, f, code, words, &site, &frame, &above, &found);
 	if (err)
 		return err;
 	if (!found)
@@ -504,9 +563,13 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	f->can_duplicate = site.can_duplicate;
 	f->never_returns = never_returns(code);
 	err = plan_add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
+	/* Assembly may jump to where no compiled code does. */
+	if (!b->abi.assembly && !b->options->at_call)
+		b->entry = (struct entry_frame){ .func = f, .frame = frame, .above = above };
 	if (!err && f->has_types && b->options->args)
 		err = b->expressions ? plan_site_expressions(b, false, words->site, words->n)
 				     : plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);
+	b->entry.func = NULL;
 	if (!err && words->cut)
 		err = plan_warn(b, f, "only the first %d words of the parameters are read", TRACK_WORDS);
 	if (!err && b->returns)
@@ -684,6 +747,8 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 		err = plan_condition_create(options, &b.where);
 	if (!err)
 		err = select_functions(&b, patterns, n_patterns, excludes, n_excludes, &funcs, &n);
+	b.selected = funcs;
+	b.n_selected = n;
 	if (!err)
 		err = plan_read_binary(&b);
 	for (size_t i = 0; i < n && !err; i++)
@@ -691,6 +756,7 @@ struct err *plan_create(struct program *program, const char *const *patterns, si
 	plan_lists_destroy(b.lists);
 	plan_interfaces_destroy(b.interfaces);
 	plan_closures_destroy(b.closures);
+	plan_callers_destroy(b.callers);
 	if (!err)
 		err = plan_merge_lists(b.plan);
 	if (!err && b.expressions && !b.expressions->n_fit) {

@@ -30,7 +30,19 @@ struct plan_piece {
 	location_t at;   /* LOC_REGISTER · LOC_CHUNK · LOC_CONSTANT · LOC_NONE */
 	uint16_t reason; /* enum plan_reason, where LOC_NONE */
 	uint16_t detail;
+	uint16_t
+		came_in; /* where LOC_NONE: 1 + the X register that its caller put it in (struct plan_caller); 0: none */
 	uint64_t constant; /* where LOC_CONSTANT: the bytes */
+};
+
+/* Where a direct call of a function has one of the float registers that it passes, besides the register: of a site in order of `ret` and
+ * `reg`. Which call it was, the return address tells. */
+struct plan_caller {
+	uint64_t ret;      /* link address behind the CALL */
+	location_t at;     /* LOC_CHUNK · LOC_CONSTANT */
+	uint64_t constant; /* where LOC_CONSTANT: the bytes */
+	uint8_t reg;       /* X register */
+	uint8_t size;      /* bytes, 4 or 8 */
 };
 
 /* A parameter or a result as one site sees it. Pieces are in order of offset and cover the value, holes of padding left out.
@@ -111,7 +123,9 @@ struct plan_site {
 	uint16_t filter;   /* 1 + index in the plan's filters; 0: no condition */
 	uint32_t insn;     /* string: "push", "jbe", "call", "ret" … */
 	uint32_t first_step, n_steps;
-	uint32_t first_value, n_values; /* parameters at an entry, results at a return */
+	uint32_t first_value, n_values;   /* parameters at an entry, results at a return */
+	uint32_t first_caller, n_callers; /* in the plan's callers */
+	location_t return_at;             /* LOC_CHUNK: the return address, where there are any */
 	uint32_t
 		data_max; /* bytes of record data in the worst case, chunk heads included; may exceed what a record can hold */
 	uint32_t
@@ -182,7 +196,7 @@ struct plan {
 	struct type_table types; /* its strings are the plan's strings */
 	struct plan_binary binary;
 	size_t n_funcs, n_sites, n_values, n_pieces, n_steps, n_vars, n_warnings, n_lists, n_dispatches, n_maps, n_ways,
-		n_closures, n_filters;
+		n_closures, n_filters, n_callers;
 	struct plan_list *lists;
 	struct plan_dispatch *dispatches;
 	struct plan_map *maps;
@@ -196,6 +210,7 @@ struct plan {
 	struct plan_way *ways;
 	struct plan_closure *closures; /* by entry */
 	struct plan_filter *filters;
+	struct plan_caller *callers;
 };
 
 /* Is the end of each of its calls told: are its returns probed, or are there none? */

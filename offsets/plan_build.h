@@ -7,6 +7,13 @@
 #include "plan.h"
 #include "sites.h"
 
+/* What is known of the caller's frame at an entry site. */
+struct entry_frame {
+	const struct plan_func *func; /* NULL: it is not asked for */
+	uint32_t frame;               /* bytes from the stack pointer up to the return address */
+	int64_t above;                /* what the function may have written to of it, as in struct track */
+};
+
 /* Room in the plan's growing arrays. */
 struct plan_builder {
 	struct program *program;
@@ -19,18 +26,23 @@ struct plan_builder {
 	uint32_t context; /* of it, where expressions are asked for: type of a pointer to what it captured; TYPE_NONE */
 	bool *unplaced; /* of it, parameters with the dictionary, then results: where it is is not known; NULL: all are */
 	size_t cap_funcs, cap_sites, cap_values, cap_pieces, cap_steps, cap_vars, cap_warnings, cap_lists,
-		cap_dispatches, cap_maps, cap_ways, cap_closures, cap_filters;
+		cap_dispatches, cap_maps, cap_ways, cap_closures, cap_filters, cap_callers;
 	struct plan_lists *lists;             /* plan_follow.c */
 	struct plan_interfaces *interfaces;   /* plan_interfaces.c */
 	struct plan_closures *closures;       /* plan_closures.c */
 	struct plan_expressions *expressions; /* plan_expr.h; NULL where none are asked for */
 	struct plan_condition *where;         /* plan_where.h; NULL where there is none */
 	bool returns;                         /* of the function in hand they are probed */
+	struct plan_callers *callers;         /* plan_callers.c */
+	const struct func *const *selected;   /* all functions that are planned, by address */
+	size_t n_selected;
+	struct entry_frame entry; /* while the entry site of the function in hand is planned */
 };
 
 void plan_lists_destroy(struct plan_lists *lists);
 void plan_interfaces_destroy(struct plan_interfaces *interfaces);
 void plan_closures_destroy(struct plan_closures *closures);
+void plan_callers_destroy(struct plan_callers *callers);
 
 /* Fill in b->context. */
 struct err *plan_read_context(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df);
@@ -99,6 +111,7 @@ struct site_word {
 	int64_t place;
 	uint16_t base;           /* MEMORY: index in struct record.regs */
 	uint16_t reason, detail; /* LOST: enum plan_reason */
+	uint16_t came_in;        /* 1 + the X register in which it came; 0: in none */
 };
 
 /* The piece of a value that a word is. chunk: where STACK and MEMORY words are read to. */

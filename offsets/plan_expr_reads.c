@@ -508,6 +508,8 @@ struct err *plan_site_expressions(struct plan_builder *b, bool results, const st
 	if (err)
 		return err;
 	err = plan_memory_words(&list, cut, n, places);
+	if (!err)
+		err = plan_caller_reads(&list, cut, n);
 	for (size_t i = 0; i < x->parsed.n && !err; i++)
 		if (results ? x->typed[i]->results : x->typed[i]->params)
 			err = add_value(b, x->typed[i], cut + first[i], places + first[i], first[i + 1] - first[i]);

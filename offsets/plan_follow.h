@@ -64,6 +64,10 @@ location_t list_word(const struct list_builder *r, const struct source *s, uint3
 /* plan_reads.c: steps that read words in memory; places_ret: the chunk of each, one for each word. One without room is lost. */
 struct err *plan_memory_words(struct list_builder *r, struct site_word *words, size_t n_words, location_t *places_ret);
 
+/* plan_callers.c: steps that read the return address and the callers' frames, where direct calls are known that have lost words of these
+ * there. Sets them of the plan's last site. */
+struct err *plan_caller_reads(struct list_builder *r, const struct site_word *words, size_t n_words);
+
 /* Make the lists that were asked for and are not made yet, and those that they ask for. */
 struct err *plan_pending_lists(struct plan_builder *b);
 

@@ -10,9 +10,9 @@
 #include "plan.h"
 
 #define PLAN_MAGIC "GSPLAN\0"
-#define PLAN_FORMAT 9
+#define PLAN_FORMAT 10
 #define PLAN_FILE_MAX (1u << 30) /* bytes: 100,000 functions take about 300 MiB */
-#define ARRAYS 16
+#define ARRAYS 17
 
 struct plan_head {
 	char magic[8];
@@ -48,6 +48,7 @@ static void list_arrays(struct plan *p, struct array a[ARRAYS])
 	a[i++] = (struct array){ (void **)&p->ways, &p->n_ways, sizeof(*p->ways) };
 	a[i++] = (struct array){ (void **)&p->closures, &p->n_closures, sizeof(*p->closures) };
 	a[i++] = (struct array){ (void **)&p->filters, &p->n_filters, sizeof(*p->filters) };
+	a[i++] = (struct array){ (void **)&p->callers, &p->n_callers, sizeof(*p->callers) };
 }
 
 static void make_head(struct plan_head *h, const struct array a[ARRAYS])
@@ -320,8 +321,14 @@ static const char *check_site(const struct plan *p, const struct plan_site *s)
 {
 	if (!string_ok(p, s->insn) || s->kind > SITE_RETURN || s->g_source > G_TLS || s->n_steps > STEPS_MAX ||
 	    s->filter > p->n_filters || !range_ok(s->first_step, s->n_steps, p->n_steps) ||
-	    !range_ok(s->first_value, s->n_values, p->n_values))
+	    !range_ok(s->first_value, s->n_values, p->n_values) ||
+	    !range_ok(s->first_caller, s->n_callers, p->n_callers) || !location_ok(&s->return_at, s->n_steps))
 		return "a site";
+	for (uint32_t i = 0; i < s->n_callers; i++) {
+		const struct plan_caller *c = &p->callers[s->first_caller + i];
+		if (c->at.kind != LOC_CONSTANT && !location_ok(&c->at, s->n_steps))
+			return "a caller";
+	}
 	const char *bad = check_steps(p, s->first_step, s->n_steps, s->deep);
 	if (bad)
 		return bad;
@@ -402,5 +409,6 @@ void plan_destroy(struct plan *plan)
 	free(plan->ways);
 	free(plan->closures);
 	free(plan->filters);
+	free(plan->callers);
 	free(plan);
 }

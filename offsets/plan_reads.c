@@ -89,6 +89,7 @@ struct plan_piece plan_word_piece(const struct site_word *word, const location_t
 	case WORD_LOST:
 		piece.reason = word->reason;
 		piece.detail = word->detail;
+		piece.came_in = word->came_in;
 		break;
 	}
 	return piece;
@@ -109,6 +110,8 @@ struct err *plan_site_reads(struct plan_builder *b, uint32_t first_var, uint32_t
 	if (err)
 		return err;
 	err = plan_memory_words(&r, words, n_words, places);
+	if (!err)
+		err = plan_caller_reads(&r, words, n_words);
 	site->first_value = b->plan->n_values;
 	for (uint32_t v = 0; v < n_vars && !err; v++) {
 		const struct plan_var *var = &b->plan->vars[first_var + v];

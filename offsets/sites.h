@@ -76,6 +76,7 @@ struct track {
 	bool valid; /* the stack pointer is known */
 	bool wrote; /* memory that is not known to be this frame has been written to: what parameters point to may be other than it was */
 	int64_t sp_cfa; /* stack pointer − CFA, bytes; −8 at the first instruction */
+	int64_t above;  /* bytes [0, above) from the CFA, in the caller's frame, may have been written to */
 	uint16_t gpr
 		[16]; /* word held, in Capstone-free order: ABI order 0–8, 9 RDX, 10 R12, 11 R13, 12 R14, 13 R15, 14 RBP, 15 RSP */
 	bool gpr_is_stack[16];

@@ -20,6 +20,8 @@ static void forget_gpr(struct track *t, int i)
 /* Something was stored at [cfa, cfa + size): what overlaps is gone. */
 static void forget_slots(struct track *t, int64_t cfa, uint32_t size)
 {
+	if (cfa + (int64_t)size > t->above)
+		t->above = cfa + (int64_t)size;
 	for (size_t i = 0; i < t->n_slots;)
 		if (t->slots[i].cfa < cfa + (int64_t)size && cfa < t->slots[i].cfa + (int64_t)t->slots[i].size)
 			t->slots[i] = t->slots[--t->n_slots];

@@ -84,13 +84,15 @@ enum go_abi { GO_ABI0, GO_ABI_INTERNAL, ... };
 enum plan_reason { PLAN_OK, PLAN_IN_FLOAT_REG, PLAN_CLOBBERED, PLAN_NOT_DECODED, PLAN_TOO_LARGE,
                    PLAN_UNPLACED, ... };
 
-struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail; uint64_t constant; };
+struct plan_piece { uint32_t offset, size; location_t at; uint16_t reason, detail, came_in;
+                    uint64_t constant; };
+struct plan_caller { uint64_t ret; uint8_t reg; ...; };
 struct plan_value { uint32_t name, type, first_piece, n_pieces, first_way, n_ways; };
 struct plan_way { uint8_t op; uint32_t type; ...; };
 struct plan_site {
     uint64_t addr, file_off;
     uint8_t kind, flags, g_source, emulated, deep;
-    uint32_t insn, first_step, n_steps, first_value, n_values, data_max;
+    uint32_t insn, first_step, n_steps, first_value, n_values, first_caller, n_callers, data_max;
     ...;
 };
 struct plan_func {
@@ -125,6 +127,7 @@ struct plan {
     uint32_t *warnings;
     struct plan_way *ways;
     struct plan_filter *filters;
+    struct plan_caller *callers;
     ...;
 };
 struct plan_options {

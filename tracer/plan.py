@@ -486,12 +486,12 @@ class Plan:
             emulated=bool(s.emulated),
             n_steps=s.n_steps,
             lists=bool(s.deep),
-            values=tuple(self._value(p.values[i]) for i in range(s.first_value, s.first_value + s.n_values)),
+            values=tuple(self._value(p.values[i], s) for i in range(s.first_value, s.first_value + s.n_values)),
         )
 
-    def _value(self, v: Any) -> Value:
+    def _value(self, v: Any, site: Any) -> Value:
         pieces = [self.pointer.pieces[i] for i in range(v.first_piece, v.first_piece + v.n_pieces)]
-        reasons = dict.fromkeys(self._reason(x) for x in pieces if x.reason != self._o.lib.PLAN_OK)
+        reasons = dict.fromkeys(self._reason(x, site) for x in pieces if x.reason != self._o.lib.PLAN_OK)
         places = tuple(self._place(x) for x in pieces if x.reason == self._o.lib.PLAN_OK)
         type_ = self.pointer.ways[v.first_way + v.n_ways - 1].type if v.n_ways else v.type
         return Value(self._string(v.name), self._type(type_), places, tuple(reasons))
@@ -508,8 +508,11 @@ class Plan:
             return f"constant {piece.constant:#x}"
         return "nowhere"
 
-    def _reason(self, piece: Any) -> str:
+    def _reason(self, piece: Any, site: Any) -> str:
         lib = self._o.lib
+        callers = (self.pointer.callers[i] for i in range(site.first_caller, site.first_caller + site.n_callers))
+        calls = sum(1 for c in callers if piece.came_in == c.reg + 1)
+        known = f", known at {calls} direct call{'s' if calls > 1 else ''}" if calls else ""
         reasons = {
             lib.PLAN_IN_FLOAT_REG: f"in xmm{piece.detail}",
             lib.PLAN_CLOBBERED: "its register is overwritten there",
@@ -517,4 +520,4 @@ class Plan:
             lib.PLAN_TOO_LARGE: "more than a record holds",
             lib.PLAN_UNPLACED: "parameters before it are missing from the debug information",
         }
-        return reasons.get(piece.reason, f"reason {piece.reason}")
+        return reasons.get(piece.reason, f"reason {piece.reason}") + known

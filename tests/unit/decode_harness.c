@@ -20,6 +20,7 @@ static struct plan_func funcs[MAX];
 static struct plan_site sites[MAX];
 static struct plan_value values[MAX];
 static struct plan_piece pieces[MAX];
+static struct plan_caller callers[MAX];
 static struct step steps[MAX];
 static struct plan_var vars[MAX];
 static uint32_t warnings[MAX];
@@ -31,6 +32,7 @@ static struct plan plan = {
 	.sites = sites,
 	.values = values,
 	.pieces = pieces,
+	.callers = callers,
 	.steps = steps,
 	.vars = vars,
 	.warnings = warnings,
@@ -330,7 +332,7 @@ static void cmd_value(void)
 	sites[plan.n_sites - 1].n_values++;
 }
 
-/* piece OFFSET SIZE LOCATION INDEX AT REASON DETAIL: of the last value */
+/* piece OFFSET SIZE LOCATION INDEX AT REASON DETAIL CAME_IN: of the last value */
 static void cmd_piece(void)
 {
 	struct plan_piece *p = &pieces[plan.n_pieces++];
@@ -342,7 +344,26 @@ static void cmd_piece(void)
 	p->at.offset = (int32_t)number();
 	p->reason = (uint16_t)number();
 	p->detail = (uint16_t)number();
+	p->came_in = (uint16_t)number();
 	values[plan.n_values - 1].n_pieces++;
+}
+
+/* caller RETURN REG SIZE LOCATION INDEX AT CONSTANT: of the last site; the return address is the first word of chunk 0 */
+static void cmd_caller(void)
+{
+	struct plan_site *s = &sites[plan.n_sites - 1];
+	struct plan_caller *c = &callers[plan.n_callers++];
+
+	c->ret = number();
+	c->reg = (uint8_t)number();
+	c->size = (uint8_t)number();
+	c->at.kind = (uint16_t)number();
+	c->at.index = (uint16_t)number();
+	c->at.offset = (int32_t)number();
+	c->constant = number();
+	s->return_at.kind = LOC_CHUNK;
+	s->n_callers++;
+	s->first_caller = (uint32_t)plan.n_callers - s->n_callers;
 }
 
 /* way OP TYPE LO HI NAME KEY_KIND NEGATIVE INTEGER: of the last value */
@@ -668,7 +689,7 @@ int main(void)
 		{ "begin", cmd_begin },   { "record", cmd_record },   { "raw", cmd_raw },
 		{ "lost", cmd_lost },     { "exit", cmd_exit },       { "kernel", cmd_kernel },
 		{ "stop", cmd_stop },     { "summary", cmd_summary }, { "random", cmd_random },
-		{ "repeat", cmd_repeat }, { "queue", cmd_queue },
+		{ "repeat", cmd_repeat }, { "queue", cmd_queue },   { "caller", cmd_caller },
 	};
 
 	while (fgets(line, sizeof(line), stdin)) {

@@ -18,6 +18,7 @@ OWN = (
         "decode_runtime",
         "decode_map",
         "decode_way",
+        "decode_caller",
         "mask",
         "error_text",
         "value_text",
@@ -117,10 +118,14 @@ class Script:
         self.lines.append(f"step {op} {length} {most}")
 
     def value(self, name: str, of: str, *pieces: tuple[int, ...]) -> None:
-        """pieces: (offset, size, location, index, at, reason, detail)"""
+        """pieces: (offset, size, location, index, at, reason, detail, came in)"""
         self.lines.append(f"value {name} {self.types[of]}")
         for piece in pieces:
-            self.lines.append("piece " + " ".join(str(n) for n in (*piece, 0, 0, 0, 0)[:7]))
+            self.lines.append("piece " + " ".join(str(n) for n in (*piece, 0, 0, 0, 0, 0)[:8]))
+
+    def caller(self, ret: int, reg: int, size: int, *place: int, constant: int = 0) -> None:
+        """place: (location, index, at)"""
+        self.lines.append(" ".join(map(str, ["caller", ret, reg, size, *place, constant])))
 
     def way(self, op: int, of: str, lo: int = 0, hi: int = 0, name: str = "-") -> None:
         """Of the last value: enum expr_op (offsets/expression.h), the type that it leads to."""

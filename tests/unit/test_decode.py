@@ -476,6 +476,51 @@ def test_pieces_that_are_not_there(script: Script, piece: tuple[int, ...], why: 
     assert (line["args"], line["notes"]) == ({"p": None}, {"p": [why]})
 
 
+HALF, CONSTANT = struct.pack("<d", 0.5), 7
+
+
+@pytest.mark.parametrize(
+    ("frame", "bias", "shown"),
+    [
+        (struct.pack("<Q", 0x402000) + HALF, 0, 0.5),
+        (struct.pack("<Q", 0x7F0000402000) + HALF, 0x7F0000000000, 0.5),
+        (struct.pack("<Q", 0x7F0000402000) + HALF, 0, None),  # another program's
+        (struct.pack("<Q", 0x402005), 0, 0.25),
+        (struct.pack("<Q", 0x40200A) + HALF, 0, None),  # of that call another register is known
+        (struct.pack("<Q", 0x40200F) + HALF, 0, None),  # only four bytes of it
+        (struct.pack("<Q", 0x402014) + HALF, 0, None),  # behind what was read
+        (struct.pack("<Q", 0x402019) + HALF, 0, None),  # before it
+        (struct.pack("<Q", 0x40201E) + HALF, 0, None),  # a step that read nothing
+        (struct.pack("<Q", 0x402001) + HALF, 0, None),
+        (struct.pack("<Q", 0x500000) + HALF, 0, None),
+        (struct.pack("<Q", 0) + HALF, 0, None),
+        (struct.pack("<Q", 0x402000) + HALF[:7], 0, None),
+        (b"\0\0\0", 0, None),
+        (None, 0, None),
+    ],
+)
+def test_a_float_that_the_caller_has(script: Script, frame: bytes | None, bias: int, shown: float | None) -> None:
+    """Found by the return address; what is not known of that call is null as it was."""
+    script.type("float64", FLOAT64, 8)
+    script.func("main.f")
+    script.site()
+    script.step(1, 16, 0)
+    script.value("p", "float64", (0, 8, 0, 0, 0, 1, 3, 2))
+    script.value("q", "float64", (0, 8, 0, 0, 0, 1, 4, 0))
+    script.caller(0x402000, 1, 8, CHUNK, 0, 8)
+    script.caller(0x402005, 1, 8, CONSTANT, 0, 0, constant=struct.unpack("<Q", struct.pack("<d", 0.25))[0])
+    script.caller(0x40200A, 2, 8, CHUNK, 0, 8)
+    script.caller(0x40200F, 1, 4, CHUNK, 0, 8)
+    script.caller(0x402014, 1, 8, CHUNK, 0, 9)
+    script.caller(0x402019, 1, 8, CHUNK, 0, -8)
+    script.caller(0x40201E, 1, 8, CHUNK, 1, 0)
+    script.begin()
+    script.record(bias=bias, chunks=((0, OK, 0xC000100F00, frame),) if frame is not None else ())
+    line = json.loads(script.run()[0])
+    notes = {"q": ["unreadable: in xmm4"]} if shown else {"p": ["unreadable: in xmm3"], "q": ["unreadable: in xmm4"]}
+    assert (line["args"], line["notes"]) == ({"p": shown, "q": None}, notes)
+
+
 def test_a_value_that_is_out_of_reach_as_a_whole_is_said_once(script: Script) -> None:
     script.type("[9]int", ARRAY, 72, "int", 9)
     script.struct("main.S", 80, ("A", "[9]int", 0), ("B", "int", 72))

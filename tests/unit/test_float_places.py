@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where float registers can be read at a return (track_return.c), on code written by hand."""
+"""Where float registers can be read at a return (track_return.c), and where a caller has those that it passes
+(callers.c), on code written by hand."""
 
 from __future__ import annotations
 
@@ -133,6 +134,43 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "jump_through_a_table": ("movq %rbx, %xmm0\n test %rax, %rax\n je 1f\n jmp *(%rcx,%rax,8)\n1: ret", "ret"),
     "never_reached": ("ud2\n movq %rbx, %xmm0\n ret", "ret"),
+    # ---- what a caller has: bytes from the stack pointer before the call / how many
+    "calls_slot": (f"{FRAME}\n movsd 8(%rsp), %xmm0\n call slot\n {LEAVE}", "call x0=sp+8/8"),
+    "calls_half": (f"{FRAME}\n movss 0xc(%rsp), %xmm1\n call slot\n {LEAVE}", "call x1=sp+12/4"),
+    "calls_constant": ("movsd half(%rip), %xmm2\n call slot\n ret", "call x2=0x3fe0000000000000/8"),
+    "calls_zero": ("xorps %xmm0, %xmm0\n call slot\n ret", "call x0=0/8"),
+    "calls_a_variable": ("movsd variable(%rip), %xmm2\n call slot\n ret", "call"),
+    "calls_two": (
+        "movsd 8(%rsp), %xmm0\n movss 4(%rsp), %xmm1\n call slot\n movsd 16(%rsp), %xmm0\n call f32slot\n ret",
+        "call x0=sp+8/8 x1=sp+4/4; call x0=sp+16/8",
+    ),
+    "calls_from_an_argument": ("movsd 0x30(%rsp), %xmm0\n sub $16, %rsp\n call slot\n ret", "call x0=sp+64/8"),
+    "calls_from_below": ("movsd -8(%rsp), %xmm0\n call slot\n ret", "call"),
+    "calls_from_what_was_let_go": ("movsd (%rsp), %xmm0\n add $16, %rsp\n call slot\n ret", "call"),
+    "calls_pointer": ("movsd 8(%rcx), %xmm0\n call slot\n ret", "call"),
+    "calls_frame_pointer": ("movsd -8(%rbp), %xmm0\n call slot\n ret", "call"),
+    "calls_register": ("movq %rcx, %xmm0\n call slot\n ret", "call"),
+    "calls_copied": ("movsd 8(%rsp), %xmm3\n movaps %xmm3, %xmm0\n call slot\n ret", "call x0=sp+8/8 x3=sp+8/8"),
+    "calls_stored": ("addsd %xmm1, %xmm0\n movsd %xmm0, 8(%rsp)\n call slot\n ret", "call x0=sp+8/8"),
+    "calls_computed": ("movsd 8(%rsp), %xmm0\n addsd %xmm0, %xmm0\n call slot\n ret", "call"),
+    "calls_overwritten": ("movsd 8(%rsp), %xmm0\n mov %rax, 8(%rsp)\n call slot\n ret", "call"),
+    "calls_and_a_store_somewhere": ("movsd 8(%rsp), %xmm0\n mov %rax, 8(%rcx)\n call slot\n ret", "call"),
+    "calls_and_a_store_beside": ("movsd 8(%rsp), %xmm0\n mov %rax, 16(%rsp)\n call slot\n ret", "call x0=sp+8/8"),
+    "calls_after_another_call": ("movsd 8(%rsp), %xmm0\n call slot\n call slot\n ret", "call x0=sp+8/8; call"),
+    "calls_after_an_indirect_call": ("movsd 8(%rsp), %xmm0\n call *%rcx\n call slot\n ret", "call"),
+    "calls_only_indirectly": ("movsd 8(%rsp), %xmm0\n call *%rcx\n ret", ""),
+    "calls_where_a_branch_comes_in": ("movsd 8(%rsp), %xmm0\n1: call slot\n test %rax, %rax\n jne 1b\n ret", "call"),
+    "calls_behind_where_one_comes_in": (
+        "movsd 16(%rsp), %xmm1\n1: movsd 8(%rsp), %xmm0\n call slot\n test %rax, %rax\n jne 1b\n ret",
+        "call x0=sp+8/8",
+    ),
+    "calls_behind_a_branch": ("movsd 8(%rsp), %xmm0\n test %rax, %rax\n je 1f\n call slot\n1: ret", "call"),
+    "calls_beside_a_table": (
+        "movsd 8(%rsp), %xmm0\n call slot\n test %rax, %rax\n je 1f\n jmp *(%rcx,%rax,8)\n1: ret",
+        "call",
+    ),
+    "calls_behind_the_unknown": ("movsd 8(%rsp), %xmm0\n vpaddd %ymm1, %ymm2, %ymm3\n call slot\n ret", "call"),
+    "calls_on_another_stack": ("mov %rax, %rsp\n movsd 8(%rsp), %xmm0\n call slot\n ret", "call"),
 }  # fmt: skip
 
 
@@ -168,5 +206,5 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_a_return(said: dict[str, str], name: str) -> None:
+def test_a_function(said: dict[str, str], name: str) -> None:
     assert said[name] == CASES[name][1]
