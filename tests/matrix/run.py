@@ -67,7 +67,11 @@ def page(outcomes: dict[tuple[str, str], Tally | str], versions: list[str], buil
     tallies = [t for t in outcomes.values() if isinstance(t, Tally)]
     honest: Counter[str] = sum((t.honest for t in tallies), Counter())
     lines = [HEAD + "\n".join(rows), "", "Builds: " + "; ".join(f"{b}: {BUILDS[b].said}" for b in builds) + ".", ""]
-    lines += ["## Not shown, and why", "", "| values | remark |", "|---|---|"]
+    wrong = sum(len(t.wrong) for t in tallies)
+    counts = f"{len(tallies)} programs, {sum(t.calls for t in tallies)} calls, "
+    right = sum(t.right for t in tallies)
+    lines += [counts + f"values: {right} right, {sum(honest.values())} not shown, **{wrong} wrong**."]
+    lines += ["", "## Not shown, and why", "", "| values | remark |", "|---|---|"]
     lines += [f"| {n} | {reason} |" for reason, n in honest.most_common()]
     lines += [
         "",

@@ -69,9 +69,11 @@ class TracerError(Exception):
 def trace(zoo: Path, folder: Path, seed: int = 1, rounds: int = 7, options: tuple[str, ...] = ()) -> tuple[Path, Path]:
     """Run the zoo under the tracer: the path of its own lines and of the tracer's."""
     own, traced = folder / "zoo.jsonl", folder / "trace.jsonl"
+    # Room for all that comes, however little time the tracer is given: records of interfaces take the most there is.
+    buffer = "64M" if rounds < 3 else "256M"
     run = subprocess.run(
         [
-            *command(*FUNCTIONS, *options, "--buffer", "64M", "-q", "-f", "jsonl", "-o", traced),
+            *command(*FUNCTIONS, *options, "--buffer", buffer, "-q", "-f", "jsonl", "-o", traced),
             *("--", str(zoo), "-seed", str(seed), "-rounds", str(rounds), "-o", str(own)),
         ],
         stdin=subprocess.DEVNULL,
