@@ -22,6 +22,7 @@ from pathlib import Path
 
 import go_versions
 import guest
+import zoo
 from tracing import ROOT
 
 # What only some kernels allow (collector/cflags.c), in the order of the collector; by buffer.
@@ -54,6 +55,8 @@ def traces() -> Iterator[tuple[tuple[str, ...], str]]:
     for function, size, buffer in guest.SHAPES:
         yield (*guest.shape_options(function, size), "-b", str(guest.shapes())), buffer
     yield ("-b", str(guest.shapes()), "--func", "main.one", "--no-results"), "ring"
+    for version, build in guest.ZOO:
+        yield ("-b", str(zoo.program(version, build)), *zoo.FUNCTIONS), "ring"
 
 
 def rewrites() -> Iterator[tuple[str, ...]]:

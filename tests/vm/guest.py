@@ -7,11 +7,15 @@ import functools
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import go_versions
 from tracing import Tracer, Tracing, check_accounting
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "matrix"))
+import zoo
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 COUNTS = Path(__file__).resolve().parent.parent / "live" / "programs" / "counts"
@@ -24,6 +28,11 @@ CONSTANT = "".join(f"{i:07d} " for i in range(1 << 19))
 UNTOUCHED_BYTES = 23
 
 DEMO_VERSIONS = ("1.15", "1.26")
+
+# A spread of `make matrix`: the stack convention and the older maps, the newer of both, position-independent code.
+ZOO = (("1.15", "default"), ("1.26", "default"), ("1.24", "PIE"))
+ZOO_ROUNDS = 2
+ZOO_CALLS = {"1.15": 0, "1.26": 0, "1.24": 0}  # in so many rounds
 
 # By software emulation, with the host's other work beside it.
 LONG = 200.0
@@ -115,6 +124,8 @@ def build_all() -> None:
         inlining(version)
         for mode in ("default", "pie", "race"):
             rewritten(version, mode)
+    for version, build in ZOO:
+        zoo.program(version, build)
     counts()
     offcpu()
     shapes()

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A spread of `make matrix` (tests/matrix) on each kernel: no value is wrong, what is missing is missing for reasons
+that are known of this machine (expected.json). Where a verifier follows only the shorter program, records are full
+sooner, which is said too."""
+
+from __future__ import annotations
+
+import json
+
+import guest
+import pytest
+import zoo
+from compare import report
+
+pytestmark = pytest.mark.vm
+
+EXPECTED = json.loads((zoo.HERE / "expected.json").read_text())
+FULL = "unreadable: record full"
+
+
+@pytest.mark.parametrize(("version", "build"), guest.ZOO)
+def test_zoo(version: str, build: str) -> None:
+    tally = zoo.check(version, build, rounds=guest.ZOO_ROUNDS)
+    assert not tally.wrong, report(tally)
+    known = EXPECTED[f"{version} {build}"]
+    assert not set(tally.honest) - {*known["honest"], FULL}, report(tally)
+    assert tally.honest[FULL] * 50 < tally.right, report(tally)
+    assert tally.calls == guest.ZOO_CALLS[version], report(tally)
+    guest.note(f"zoo {version} {build}", [tally.calls, tally.right, sum(tally.honest.values())])
