@@ -114,7 +114,15 @@ def main() -> int:
     parser.add_argument(
         "program", nargs="*", type=Path, help="Go programs with debug information; without: the example"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="build Kubernetes' API server (minutes), and measure it too"
+    )
     args = parser.parse_args()
+    if args.large:
+        sys.path.append(str(ROOT / "tests"))
+        import go_modules
+
+        args.program.append(go_modules.apiserver())
     with tempfile.TemporaryDirectory() as folder:
         baseline = build_baseline(Path(folder))
         for program in args.program or [ROOT / "examples/tracee/tracee"]:

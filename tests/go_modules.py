@@ -96,3 +96,25 @@ def greetings(grpc: str, go: str = "1.26") -> Path:
     name = "google.golang.org/grpc"
     requires = {f"{name}/examples": GRPC_EXAMPLES, name: f"v{grpc}"}
     return build(PROGRAMS / "greetings", ".", requires, go, replace={name: f"v{grpc}"})
+
+
+# The modules of Kubernetes that its own go.mod replaces by folders beside it.
+STAGING = (
+    *("api", "apiextensions-apiserver", "apimachinery", "apiserver", "cli-runtime", "client-go"),
+    *("cloud-provider", "cluster-bootstrap", "code-generator", "component-base", "component-helpers"),
+    *("controller-manager", "cri-api", "cri-client", "csi-translation-lib", "dynamic-resource-allocation"),
+    *("endpointslice", "externaljwt", "kms", "kube-aggregator", "kube-controller-manager", "kube-proxy"),
+    *("kube-scheduler", "kubectl", "kubelet", "metrics", "mount-utils", "pod-security-admission"),
+    *("sample-apiserver"),
+)
+
+
+def apiserver() -> Path:
+    """Kubernetes' API server: more than 100 MB, most of it debug information. Takes minutes to build."""
+    return build(
+        None,
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        {"k8s.io/kubernetes": "v1.32.3"},
+        "1.24",
+        replace={f"k8s.io/{name}": "v0.32.3" for name in STAGING},
+    )
