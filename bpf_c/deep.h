@@ -301,13 +301,9 @@ static __always_inline void deep_step(struct deep_record *d, const struct step *
 			if (len > max)
 				len = max;
 		}
-	} else if (op == STEP_DISPATCH) {
-		if (!count)
-			return;
-		if (len) {
-			again(d->addr) = ptr + len;
-			len = 8;
-		}
+	} else if (op == STEP_DISPATCH && len) {
+		again(d->addr) = ptr + len;
+		len = 8;
 	}
 	if (op != STEP_DISPATCH)
 		again(d->addr) = ptr + (s64)s->off;
@@ -318,7 +314,8 @@ static __always_inline void deep_step(struct deep_record *d, const struct step *
 
 		deep_read(d, step, op == STEP_COUNTED || op == STEP_SHIFTED ? count : 0, n);
 	}
-	if (op != STEP_DISPATCH)
+	/* of a nil pointer in an interface only the type is told */
+	if (op != STEP_DISPATCH || !count)
 		return;
 	if (s->len) {
 		location_t type = { .kind = LOC_CHUNK, .index = i };

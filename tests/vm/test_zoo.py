@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A spread of `make matrix` (tests/matrix) on each kernel: no value is wrong, what is missing is missing for reasons
-that are known of this machine (expected.json). Where a verifier follows only the shorter program, records are full
-sooner, which is said too."""
+that are known of the machine on which expected.json was written, and for no others."""
 
 from __future__ import annotations
 
@@ -15,7 +14,6 @@ from compare import report
 pytestmark = pytest.mark.vm
 
 EXPECTED = json.loads((zoo.HERE / "expected.json").read_text())
-FULL = "unreadable: record full"
 
 
 @pytest.mark.parametrize(("version", "build"), guest.ZOO)
@@ -23,7 +21,6 @@ def test_zoo(version: str, build: str) -> None:
     tally = zoo.check(version, build, rounds=guest.ZOO_ROUNDS)
     assert not tally.wrong, report(tally)
     known = EXPECTED[f"{version} {build}"]
-    assert not set(tally.honest) - {*known["honest"], FULL}, report(tally)
-    assert tally.honest[FULL] * 50 < tally.right, report(tally)
+    assert not set(tally.honest) - set(known["honest"]), report(tally)
     assert tally.calls == guest.ZOO_CALLS[version], report(tally)
     guest.note(f"zoo {version} {build}", [tally.calls, tally.right, sum(tally.honest.values())])
