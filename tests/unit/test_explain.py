@@ -112,10 +112,16 @@ def test_what_cannot_be_read_and_why(go_program: GoProgram) -> None:
     assert (entry["cost"], ret["cost"]) == ("single-stepped", "single-stepped")
     values = {v["name"]: v for v in (*entry["values"], *ret["values"])}
     assert values["n"] == {"name": "n", "type": "int", "places": ["rax"], "unreadable": []}
-    assert values["x"] == {"name": "x", "type": "float64", "places": [], "unreadable": ["in xmm0"]}
+    assert values["x"] == {
+        "name": "x",
+        "type": "float64",
+        "places": [],
+        "unreadable": ["in xmm0, known at 1 direct call"],
+    }
     assert values["~r0"]["unreadable"] == ["in xmm0"]
     assert values["~r1"] == {"name": "~r1", "type": "string", "places": ["rax", "rbx"], "unreadable": []}
-    assert "    x  float64  <in xmm0: not readable here>" in explain(path, "main.half").splitlines()
+    said = "    x  float64  <in xmm0, known at 1 direct call: not readable here>"
+    assert said in explain(path, "main.half").splitlines()
 
 
 def test_a_function_without_a_return(go_program: GoProgram) -> None:
