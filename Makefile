@@ -32,6 +32,9 @@ OFFSETS_OBJ := $(OFFSETS_SRC:offsets/%.c=build/obj/offsets/%.o)
 
 TRACEE := examples/tracee/tracee
 PYTEST_ARGS ?=
+# Processes that run tests, a file at a time each. PYTEST_ARGS="-n 0" for one alone, in order.
+TEST_JOBS ?= 2
+PYTEST = -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 BENCH_ARGS ?=
 
 ##@ The two commands
@@ -49,10 +52,10 @@ demo-services: build services packages-demo ## start gRPC and HTTP services, dri
 test: build packages-test dev services ## run all tests, from nothing (PYTEST_ARGS="-k name" chooses)
 	@$(BOOTSTRAP) toolchains
 ifeq ($(SUDO),)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) $(PYTEST) $(PYTEST_ARGS)
 else
-	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
-	$(SUDO) env HOME="$$HOME" PATH="$$PATH" GOPHERSCOPE_TEST_SLOW="$$GOPHERSCOPE_TEST_SLOW" $(PY) -B -m pytest -p no:cacheprovider -m live $(PYTEST_ARGS)
+	$(PY) $(PYTEST) -m "not live" $(PYTEST_ARGS)
+	$(SUDO) env HOME="$$HOME" PATH="$$PATH" GOPHERSCOPE_TEST_SLOW="$$GOPHERSCOPE_TEST_SLOW" $(PY) -B $(PYTEST) -p no:cacheprovider -m live $(PYTEST_ARGS)
 endif
 
 .PHONY: test-all

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,6 +39,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="live tests put probes, which needs root: make test"))
 
 
+@pytest.fixture(scope="session")
+def _run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run of pytest: that of all its processes."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(autouse=True)
+def _together(request: pytest.FixtureRequest, _run_folder: Path) -> Iterator[None]:
+    """A test that is marked `alone` has no other beside it; those that come next wait for it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    alone = request.node.get_closest_marker("alone") is not None
+    with (_run_folder / "next").open("w") as entrance, (_run_folder / "running").open("w") as running:
+        fcntl.flock(entrance, fcntl.LOCK_EX)  # nobody overtakes one that waits to be alone
+        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(entrance, fcntl.LOCK_UN)
+        yield
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Every skip with its reason, also without -rs: CI prints the list."""
     skipped = terminalreporter.stats.get("skipped", [])
@@ -64,17 +86,27 @@ def offsets_cmd() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def go_program() -> Callable[..., Path]:
-    """go_program(folder, file or text of main.go, version="1.26", mode="default"): path of the program."""
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """go_program(folder, file or text of main.go, version="1.26", mode="default"): path of the program.
+
+    It is this process's own copy: what other processes of pytest trace meanwhile is another file.
+    """
+    folder = tmp_path_factory.mktemp("programs")
 
     def build(source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False) -> Path:
         try:
-            return go_versions.go_program(source, version, mode, cgo)
+            kept = go_versions.go_program(source, version, mode, cgo)
         except go_versions.BuildError as error:
             _missing(str(error))
             raise
+        own = folder / kept.parent.name / kept.name
+        if not own.exists():
+            own.parent.mkdir()
+            shutil.copy(kept, own)
+        return own
 
-    return build
+    yield build
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

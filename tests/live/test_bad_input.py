@@ -300,7 +300,7 @@ def as_nobody(tracer: Tracer, *args: object) -> Run:
     # pytest makes its folders for its own user alone
     folder = tracer.folder
     for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("pytest-", "test_")):
+        if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("pytest-", "popen-", "test_")):
             parent.chmod(0o755)
     probe = subprocess.run(
         ["python3", "-c", "import sys; open(sys.argv[1])", Path(__file__)],

@@ -242,6 +242,7 @@ def test_bad_requests_of_the_command_line(tracer: Tracer, tmp_path: Path) -> Non
     check_error(tracer("services", "--port", 80, env={"BEYLA_PROMETHEUS_PORT": "99999"}), 2, "up to 65535")
 
 
+@pytest.mark.alone
 def test_a_fixed_load_loses_nothing(
     tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path]
 ) -> None:

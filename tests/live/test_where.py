@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tracing import JSON, Tracer, check_accounting, of_type, parse
@@ -68,6 +69,11 @@ SHORT = {"serve": ("--args", "n"), "fail": ("--args", "n, count")}
 WHOLE = {'r.URL.Path == "/x"', "r.Any.(*main.oops).Code == 3", "err.(*main.oops).Code == 3"}
 
 
+def cases(several: list[tuple[str, str, str]]) -> list[Any]:
+    """As parameters. Where the duration decides, another test could make a short nap long."""
+    return [pytest.param(*c, id=c[2], marks=[pytest.mark.alone] if "duration" in c[2] else []) for c in several]
+
+
 @pytest.fixture
 def program(go_program: Build, own_copy: Callable[[Path], Path]) -> Build:
     return lambda version="1.26", mode="default": own_copy(go_program(PROGRAM, version, mode))
@@ -112,7 +118,7 @@ def check_trace(events: list[JSON], known: dict[str, int], key: str) -> JSON:
     return dict(row)
 
 
-@pytest.mark.parametrize(("function", "key", "where"), EVERY, ids=[c[2] for c in EVERY])
+@pytest.mark.parametrize(("function", "key", "where"), cases(EVERY))
 def test_trace(function: str, key: str, where: str, program: Build, tracer: Tracer) -> None:
     events, known, _ = traced(tracer, "trace", program(), function, where, *shown(function, where))
     row = check_trace(events, known, key)
@@ -131,7 +137,7 @@ def test_each_kind_of_attachment(attach: str, buffer: str, program: Build, trace
 
 
 @pytest.mark.parametrize("version", ["1.15", "1.17", "1.27"])
-@pytest.mark.parametrize(("function", "key", "where"), SOME, ids=[c[2] for c in SOME])
+@pytest.mark.parametrize(("function", "key", "where"), cases(SOME))
 def test_go_versions(version: str, function: str, key: str, where: str, program: Build, tracer: Tracer) -> None:
     if version == "1.17" and (function, key, where) in ON_RETURNS and "duration" not in where:
         pytest.skip("Go 1.17 leaves results out of the debug information where no caller keeps them")
@@ -241,7 +247,7 @@ def test_unfinished_calls_are_told(go_program: Build, own_copy: Callable[[Path],
 
 
 @pytest.mark.parametrize("verb", ["count", "hist", "stack"])
-@pytest.mark.parametrize(("function", "key", "where"), [EVERY[9], EVERY[20], EVERY[36], EVERY[40]])
+@pytest.mark.parametrize(("function", "key", "where"), cases([EVERY[9], EVERY[20], EVERY[36], EVERY[40]]))
 def test_sums(verb: str, function: str, key: str, where: str, program: Build, tracer: Tracer) -> None:
     events, known, _ = traced(tracer, verb, program(), function, where)
     field = {"count": "calls", "hist": "count", "stack": "count"}[verb]
