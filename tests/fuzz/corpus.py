@@ -19,7 +19,7 @@ from elftools.elf.elffile import ELFFile
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/unit")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/unit")]
 
 from decode_script import compile_harness  # noqa: E402
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from c_programs import c_program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = (
@@ -60,14 +61,9 @@ G, HI = 0xC000002000, 0xC000101000
 
 def compile_harness(folder: Path, flags: list[str]) -> Path:
     """decode_harness.c with the collector's files, without those that need the kernel."""
-    program = folder / "decode_harness"
     sources = [ROOT / "tests/unit/decode_harness.c", *(ROOT / f"offsets/{name}.c" for name in OFFSETS)]
     sources += [ROOT / f"collector/{name}.c" for name in OWN]
-    warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(
-        ["gcc", *warnings, *flags, "-o", program, *sources, "-pthread", "-lm", "-lelf", "-ldeflate"], check=True
-    )
-    return program
+    return c_program(folder, sources, flags, ["-pthread", "-lm", "-lelf", "-ldeflate"])
 
 
 @pytest.fixture(scope="session")

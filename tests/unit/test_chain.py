@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from c_programs import c_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,11 +20,8 @@ Join = Callable[..., "tuple[int, list[int]]"]
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("chain") / "harness"
     sources = [ROOT / "tests/unit/chain_harness.c", ROOT / "collector/chain.c"]
-    flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-g", "-fsanitize=address,undefined"]
-    subprocess.run(["gcc", *flags, "-o", program, *sources], check=True)
-    return program
+    return c_program(tmp_path_factory.mktemp("chain"), sources, ["-g", "-fsanitize=address,undefined"])
 
 
 def joined(harness: Path, *cases: tuple[list[int], list[int]]) -> list[tuple[int, list[int]]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from c_programs import c_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,12 +25,9 @@ Ask = Callable[[Sequence[str]], "list[str]"]
 
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("expressions") / "harness"
     sources = [ROOT / "tests/unit/expression_harness.c", *sorted((ROOT / "offsets").glob("expression*.c"))]
     sources += [ROOT / f"offsets/{name}.c" for name in ("error", "types", "func_name")]
-    warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *warnings, *SANITIZE, "-o", program, *sources], check=True)
-    return program
+    return c_program(tmp_path_factory.mktemp("expressions"), sources, SANITIZE)
 
 
 def ask(harness: Path, texts: Sequence[str], *args: str) -> list[str]:

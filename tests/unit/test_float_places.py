@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from c_programs import c_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -194,12 +195,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=True,
     ).stdout.split()
     sources = [p for p in sorted((ROOT / "offsets").glob("*.c")) if p.name != "main.c" and "cmd_" not in p.name]
-    options = ["-std=c11", "-D_GNU_SOURCE", "-O0", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'offsets'}"]
-    options += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-    harness = folder / "harness"
-    subprocess.run(
-        ["gcc", *options, "-o", harness, ROOT / "tests/unit/float_places_harness.c", *sources, *flags], check=True
-    )
+    options = ["-O0", "-g", f"-I{ROOT / 'offsets'}", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    harness = c_program(folder, [ROOT / "tests/unit/float_places_harness.c", *sources], options, flags)
     done = subprocess.run([harness, folder / "code"], stdout=subprocess.PIPE, text=True, check=True)
     parts = (line.partition(":") for line in done.stdout.splitlines())
     return {name: text.strip().removesuffix(";") for name, _, text in parts}

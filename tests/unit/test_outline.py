@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from c_programs import c_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("outline") / "outline_harness"
     libraries = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "libelf", "libdw", "capstone", "libdeflate"],
         stdout=subprocess.PIPE,
@@ -22,26 +22,9 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     ).stdout.split()
     sources = [p for p in sorted((ROOT / "offsets").glob("*.c")) if p.name != "main.c" and "cmd_" not in p.name]
-    subprocess.run(
-        [
-            "gcc",
-            "-std=c11",
-            "-D_GNU_SOURCE",
-            "-O2",
-            "-g",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            f"-I{ROOT / 'offsets'}",
-            "-o",
-            str(program),
-            str(ROOT / "tests/unit/outline_harness.c"),
-            *map(str, sources),
-            *libraries,
-        ],
-        check=True,
-    )
-    return program
+    harness = ROOT / "tests/unit/outline_harness.c"
+    options = ["-O2", "-g", f"-I{ROOT / 'offsets'}"]
+    return c_program(tmp_path_factory.mktemp("outline"), [harness, *sources], options, libraries)
 
 
 @pytest.mark.parametrize("tool", ["compile", "link"])
