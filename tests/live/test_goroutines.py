@@ -10,7 +10,7 @@ import pytest
 from tracing import Tracer, check_accounting, of_type
 
 GOROUTINES = Path(__file__).resolve().parent / "programs" / "goroutines"
-N_GOROUTINES = 4001 * 5
+N_GOROUTINES = 1009 * 5
 N_CALLS = N_GOROUTINES * 5
 
 

@@ -22,7 +22,7 @@ func goid() int {
 func main() {
 	var wg sync.WaitGroup
 	x := 0
-	for r := 0; r < 4001; r++ {
+	for r := 0; r < 1009; r++ {
 		for k := 0; k < 5; k++ {
 			wg.Add(1)
 			go func() {
