@@ -14,8 +14,6 @@ from tracing import JSON, Tracer, check_accounting, of_type, parse
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 FUNCTIONS = ("text", "list", "table", "holds", "calls", "rings")
 VERSIONS = ("1.19", "1.23.12", "1.24", "1.26", "1.27")
-# Reader and writer of a race need a processor each.
-pytestmark = pytest.mark.alone
 RACED = "raced: written during the read"
 
 
@@ -73,6 +71,7 @@ def test_hostile_words(version: str, trace: Callable[..., list[JSON]]) -> None:
         assert call["notes"]["r.Next"] == ["cycle: r"]
 
 
+@pytest.mark.alone  # reader and writer need a processor each
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("keys", [5, 31])
 def test_a_map_that_is_written_while_it_is_read(version: str, keys: int, trace: Callable[..., list[JSON]]) -> None:
@@ -94,6 +93,7 @@ def test_a_map_that_is_written_while_it_is_read(version: str, keys: int, trace: 
     assert raced > 10
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("version", ("1.23.12", "1.26"))
 def test_an_entry_of_a_map_that_is_written(version: str, trace: Callable[..., list[JSON]]) -> None:
     options = ("--func", "main.look", "--args", 'm[3], s["key2"]')
