@@ -21,12 +21,6 @@ from missing import missing as _missing
 from tracing import ROOT, Tracer
 
 
-def pytest_configure() -> None:
-    """Python keeps what it compiled of the tracer's modules, beside the tests' programs: more than half of a start."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = str(go_versions.cache_dir() / "bytecode")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "live" in Path(str(item.fspath)).parts:
