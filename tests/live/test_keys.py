@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ TOGETHER = 6  # expressions of one trace: all of them are more than one probe ca
 ROUNDS = 3
 # Both layouts of maps; 1.23 is the last with the older one.
 VERSIONS = ("1.15", "1.19", "1.23.12", "1.24", "1.26", "1.27")
+# One version of each layout sees all expressions, the others half of them each: make test-all has all in every one.
+HALVES = {} if os.environ.get("GOPHERSCOPE_TEST_SLOW") else {"1.15": 0, "1.19": 1, "1.24": 0, "1.27": 1}
 
 
 @pytest.fixture
@@ -43,8 +46,8 @@ def test_values(version: str, look: Callable[..., tuple[list[JSON], list[JSON]]]
     said, _ = look(version, "len(counts)")
     texts = sorted(said[0])
     assert len(texts) == 37
-    for i in range(0, len(texts), TOGETHER):
-        part = texts[i : i + TOGETHER]
+    parts = [texts[i : i + TOGETHER] for i in range(0, len(texts), TOGETHER)]
+    for part in parts[HALVES[version] :: 2] if version in HALVES else parts:
         said, calls = look(version, ", ".join(part), rounds=ROUNDS)
         assert len(calls) == len(said) == ROUNDS
         for call, values in zip(calls, said):
