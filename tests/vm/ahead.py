@@ -102,6 +102,10 @@ def programs() -> Iterator[Wanted]:
     for extra in SUMS["hist"]:
         yield Wanted("aggregate.bpf.c", split.replace(" ", f" {extra} ", 1).split())
     yield from rewriting_programs(rewrites())
+    yield Wanted("watch.bpf.c", [])
+    base = services_flags(guest.web())
+    for extra in FEATURES["ring"]:
+        yield Wanted("call.bpf.c", base.replace("-DCOMPACT", f"-DCOMPACT {extra}").split())
 
 
 def shown(verb: str, *arguments: str, buffer: str) -> str:
@@ -118,6 +122,31 @@ def shown(verb: str, *arguments: str, buffer: str) -> str:
 def plain_flags(source: str) -> str:
     found = re.match(r"/\* compiled with: (.*) \*/", source)
     return found[1] if found else ""
+
+
+# What `services` compiles for a program, which has no --ebpf.
+SERVICES_FLAGS = """
+import os, sys
+from tracer.plan import Program
+from tracer.services.probes import ProbeOptions, check_program, grouped, reading, trace_options
+from tracer.session import Collector
+with Program(sys.argv[1]) as program:
+    functions = grouped(check_program(program, frozenset()))
+    plans = [program.plan([f.name], [], reading(f.expressions, f.at_return)) for f in functions]
+collector = Collector(trace_options(ProbeOptions(buffer="ring")), os.open(os.devnull, os.O_WRONLY), filter_pids=True)
+fd = os.open(sys.argv[1], os.O_RDONLY)
+for plan in plans:
+    collector.add_plan(plan, fd)
+print(" ".join(collector.cflags()))
+"""
+
+
+def services_flags(program: Path) -> str:
+    environment = {**os.environ, "TRACER_SLEEPABLE": "0", "TRACER_PERFORM_RET": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", SERVICES_FLAGS, program], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+    return done.stdout.strip()
 
 
 def with_features(flags: str, extra: str) -> str:

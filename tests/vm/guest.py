@@ -50,6 +50,10 @@ def offcpu() -> Path:
     return go_versions.go_program(OFFCPU)
 
 
+def web() -> Path:
+    return go_versions.go_program(COUNTS.parent / "web", "1.26")
+
+
 def inlining(version: str) -> Path:
     return go_versions.go_program(INLINING, version)
 
@@ -128,6 +132,7 @@ def build_all() -> None:
         zoo.program(version, build)
     counts()
     offcpu()
+    web()
     shapes()
     untouched()
 

@@ -70,6 +70,19 @@ def grouped(verdicts: Sequence[Verdict]) -> list[_Function]:
     return list(functions.values())
 
 
+def trace_options(options: ProbeOptions) -> TraceOptions:
+    return TraceOptions(
+        format="jsonl",
+        string_size=STRING_SIZE,
+        depth=0,
+        elements=ELEMENTS,
+        buffer_size=options.buffer_size,
+        compact=True,
+        buffer=options.buffer,
+        attach=options.attach,
+    )
+
+
 class ServiceProbes:
     """Tracing of one executable (tracer.discover.attacher.Tracing)."""
 
@@ -105,7 +118,7 @@ class ServiceProbes:
             _enlarge(write_fd)
             stack.callback(os.close, write_fd)
             lines = stack.enter_context(os.fdopen(read_fd, "rb"))
-            self._collector = Collector(self._trace_options(), write_fd, filter_pids=True)
+            self._collector = Collector(trace_options(options), write_fd, filter_pids=True)
             stack.callback(self._collector.close)
             self.engine = self._prepare()
             self._lock = threading.Lock()
@@ -114,19 +127,6 @@ class ServiceProbes:
             self._thread.start()
             self._stack = stack.pop_all()
             self._write_fd = write_fd
-
-    def _trace_options(self) -> TraceOptions:
-        o = self._options
-        return TraceOptions(
-            format="jsonl",
-            string_size=STRING_SIZE,
-            depth=0,
-            elements=ELEMENTS,
-            buffer_size=o.buffer_size,
-            compact=True,
-            buffer=o.buffer,
-            attach=o.attach,
-        )
 
     def _prepare(self) -> Engine:
         """Compile, load and attach. The engine knows each function by the number that the collector gives it."""
