@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `services` costs: CPU time for each request of a net/http server at a fixed load, without and with tracing, and
-the tracer's own; beside it how many probes a request runs into (`make bench` has what a hit costs).
+"""What `services` costs: CPU time for each request of a server at a fixed load, of the server and of the tracer.
 
-    sudo .venv/bin/python bench/services.py [--rate 2000] [--seconds 4]
+    sudo .venv/bin/python bench/services.py [--only http|grpc] [--rate 5000] [--seconds 4]
 
-Measures and asserts nothing. The load comes from the client of the same program, which is traced too.
+The same load three times: before there are probes; on a process of the same executable that the tracer does not follow,
+so that each hit ends at once (probes × what a hit costs at their sites: what cannot be avoided); and on the one that it
+follows. The client is another executable. Measures and asserts nothing.
 """
 
 from __future__ import annotations
@@ -12,22 +13,46 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import go_modules  # noqa: E402
 import go_versions  # noqa: E402
 
-WORKERS = 8
-# net/http's server: ServeHTTP, finishRequest; its client: roundTrip and its return, which is single-stepped
-HITS = "3 at cheap entries, 1 at a return"
+WORKERS = 20
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Kind:
+    title: str
+    server: Path
+    client: Path
+    hits: str  # of a request, in the server
+
+
+def kinds() -> dict[str, Kind]:
+    web = go_versions.go_program(ROOT / "tests" / "live" / "programs" / "web", "1.26")
+    grpc, go = go_modules.EXAMPLES[0]
+    return {
+        "http": Kind("net/http, HTTP/1", web, web, "ServeHTTP, finishRequest: 2 hits, both at a cheap entry"),
+        "grpc": Kind(
+            f"grpc-go {grpc}, helloworld",
+            go_modules.grpc_example("helloworld/greeter_server", grpc, go),
+            go_modules.greetings(grpc, go),
+            "handleStream, writeStatus: 2 hits, both at a cheap entry",
+        ),
+    }
 
 
 def cpu_seconds(pid: int) -> float:
@@ -36,73 +61,92 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) * TICK_S
 
 
-class Web:
-    def __init__(self, program: Path, n: int, rate: int) -> None:
-        self.process = subprocess.Popen(
-            [program, "-n", str(n), "-workers", str(WORKERS), "-rate", str(rate)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.process.stdout and self.process.stdin
-        self.process.stdout.readline()
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
 
-    def run(self) -> float:
-        """Send the load; CPU seconds of server and client together."""
-        assert self.process.stdout and self.process.stdin
-        before = cpu_seconds(self.process.pid)
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.process.stdout.readline()
-        return cpu_seconds(self.process.pid) - before
+
+class Server:
+    def __init__(self, name: str, program: Path) -> None:
+        self.port = free_port()
+        where = ["-port", str(self.port)] if name == "grpc" else ["-addr", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(
+            [program, *where], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+            time.sleep(0.01)
 
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
 
 
-def traced(program: Path, n: int, rate: int) -> tuple[float, float, int, str]:
-    """(CPU of the program, CPU of the tracer, spans, its last line)."""
-    web = Web(program, n, rate)
-    with tempfile.TemporaryDirectory() as folder:
-        out, errors = Path(folder) / "out", Path(folder) / "errors"
-        with out.open("wb") as o, errors.open("wb") as e:
-            tracer = subprocess.Popen(
-                [sys.executable, "-m", "tracer", "services", "-p", str(web.process.pid), "-f", "jsonl"],
-                stdout=o, stderr=e, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )  # fmt: skip
-            while " probes, after " not in errors.read_text():
-                if tracer.poll() is not None:
-                    sys.exit(errors.read_text())
-                time.sleep(0.05)
-            before = cpu_seconds(tracer.pid)
-            cost = web.run()
-            time.sleep(1)
-            own = cpu_seconds(tracer.pid) - before
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait()
-        spans = sum(json.loads(line)["kind"] == "server" for line in out.read_text().splitlines())
-        last = errors.read_text().splitlines()[-1]
-    web.end()
-    return cost, own, spans, last
+def load(kind: Kind, server: Server, requests: int, rate: int) -> float:
+    """Send it; the server's CPU seconds."""
+    client = subprocess.Popen(
+        [kind.client, "-to", f"127.0.0.1:{server.port}", "-n", str(requests // WORKERS), "-workers", str(WORKERS),
+         "-rate", str(rate)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert client.stdin and client.stdout
+    client.stdout.readline()
+    before = cpu_seconds(server.process.pid)
+    client.stdin.write("\n")
+    client.stdin.flush()
+    client.stdout.readline()
+    cost = cpu_seconds(server.process.pid) - before
+    client.kill()
+    client.wait()
+    return cost
+
+
+def measure(name: str, kind: Kind, requests: int, rate: int, folder: Path) -> None:
+    program = folder / f"{name}-server"
+    shutil.copy(kind.server, program)
+    followed, other = Server(name, program), Server(name, program)
+    plain = load(kind, followed, requests, rate)
+    out, errors = folder / "out", folder / "errors"
+    with out.open("wb") as o, errors.open("wb") as e:
+        tracer = subprocess.Popen(
+            [sys.executable, "-m", "tracer", "services", "-p", str(followed.process.pid), "-f", "jsonl"],
+            stdout=o, stderr=e, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        while " probes, after " not in errors.read_text():
+            if tracer.poll() is not None:
+                sys.exit(errors.read_text())
+            time.sleep(0.05)
+        hits = load(kind, other, requests, rate)
+        before = cpu_seconds(tracer.pid)
+        traced = load(kind, followed, requests, rate)
+        time.sleep(1)
+        own = cpu_seconds(tracer.pid) - before
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+    followed.end()
+    other.end()
+    spans = sum(json.loads(line)["kind"] == "server" for line in out.read_text().splitlines())
+    each = 1e6 / requests
+    print(f"{kind.title}: {requests} requests, {rate} a second")
+    print(f"  CPU of a request, no probes          {each * plain:8.1f} µs")
+    print(f"  … with probes that tell nothing      {each * hits:8.1f} µs   ({hits / plain:.2f} times)   {kind.hits}")
+    print(f"  … traced                             {each * traced:8.1f} µs   ({traced / plain:.2f} times)")
+    print(f"  CPU of the tracer, for each request  {each * own:8.1f} µs")
+    print(f"  spans {spans} of {requests}; {errors.read_text().splitlines()[-1]}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rate", type=int, default=2000)
+    parser.add_argument("--only", choices=("http", "grpc"))
+    parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
-    program = go_versions.go_program(ROOT / "tests" / "live" / "programs" / "web", "1.26")
-    n = int(args.rate * args.seconds) // WORKERS
-    requests = n * WORKERS
-    web = Web(program, n, args.rate)
-    plain = web.run()
-    web.end()
-    cost, own, spans, last = traced(program, n, args.rate)
-    print(f"{requests} requests, {args.rate} a second, HTTP/1, server and client in one process, both traced")
-    print(f"CPU of a request, not traced   {1e6 * plain / requests:8.1f} µs")
-    print(f"CPU of a request, traced       {1e6 * cost / requests:8.1f} µs   ({cost / plain:.2f} times)")
-    print(f"CPU of the tracer, per request {1e6 * own / requests:8.1f} µs")
-    print(f"probe hits of a request: {HITS}; {1e6 * (cost - plain) / requests / 4:.1f} µs for each of the four")
-    print(f"server spans {spans} of {requests}; {last}")
+    requests = int(args.rate * args.seconds) // WORKERS * WORKERS
+    with tempfile.TemporaryDirectory() as text:
+        for name, kind in kinds().items():
+            if args.only in (None, name):
+                measure(name, kind, requests, args.rate, Path(text))
     return 0
 
 

@@ -76,8 +76,8 @@ bool keeps_goids(const struct collector *c, const struct plan *plan)
 {
 	const char *env = getenv("TRACER_KEEP_GOID");
 
-	return c->options.mode == MODE_TRACE && plan->binary.goexit_off && plan->binary.has_g &&
-	       !(env && !strcmp(env, "0"));
+	return c->options.mode == MODE_TRACE && !c->options.read_goids && plan->binary.goexit_off &&
+	       plan->binary.has_g && !(env && !strcmp(env, "0"));
 }
 
 /* As with sizes: few. */

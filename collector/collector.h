@@ -29,6 +29,7 @@ struct collector_options {
 	uint64_t max_calls;   /* 0: no limit */
 	uint64_t max_rate;    /* calls a second; 0: no limit */
 	uint32_t sample_each; /* one call of so many; 0: every call */
+	bool read_goids;      /* goroutine ids are read at each hit: no probe tells where goroutines end */
 	bool compact;         /* ring buffer: an event takes only the room it needs, for one copy more */
 	bool force;           /* also what will take long: see collector_attach() */
 	bool filter_pids;     /* only processes given by collector_allow_pid() */

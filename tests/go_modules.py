@@ -118,3 +118,10 @@ def apiserver() -> Path:
         "1.24",
         replace={f"k8s.io/{name}": "v0.32.3" for name in STAGING},
     )
+
+
+def otel_collector() -> Path:
+    """tests/live/programs/otelcol. Of newer versions the proxy does not have all modules."""
+    name = "go.opentelemetry.io/collector"
+    requires = {f"{name}/{part}": "v0.160.0" for part in ("otelcol", "receiver/otlpreceiver", "exporter/debugexporter")}
+    return build(PROGRAMS / "otelcol", ".", {**requires, f"{name}/confmap/provider/fileprovider": "v1.66.0"}, "1.26")

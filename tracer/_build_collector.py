@@ -36,7 +36,7 @@ struct collector_options {
     enum collector_format format;
     uint64_t buffer_size, max_calls, max_rate;
     uint32_t sample_each;
-    bool compact, force, filter_pids, color, utc, no_args, no_results, no_returns;
+    bool compact, read_goids, force, filter_pids, color, utc, no_args, no_results, no_returns;
     int out_fd;
     uint32_t string_size, depth, elements, stack;
     const struct rewrite *rewrite;

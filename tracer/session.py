@@ -91,6 +91,7 @@ class TraceOptions:
     color: str = "auto"
     buffer_size: int = 16 << 20  # bytes
     compact: bool = False  # events take the room they need in the buffer; each costs a copy more
+    read_goids: bool = False  # at each hit, without a probe where goroutines end
     buffer: str = ""  # "ring", "perf"; "" chooses
     attach: str = ""  # "multi", "perf"; "" chooses
     quiet: bool = False
@@ -304,6 +305,7 @@ class Collector:
         how.max_rate = options.max_rate or 0
         how.sample_each = options.sample_each or 0
         how.compact = options.compact
+        how.read_goids = options.read_goids
         how.force = options.force
         how.filter_pids = filter_pids
         how.color = options.format == "text" and output.wants_color(options.color, out_fd)

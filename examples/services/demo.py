@@ -91,9 +91,9 @@ def main() -> int:
         print(errors.read_text(), end="")
         lines = out.read_text().splitlines()
         say("requests: HTTP by front, gRPC from front to stock")
-        print("\n".join(line for line in lines if "headers" not in line))
+        print("\n".join(sorted(line for line in lines if " headers " not in line)))  # by when they began
         say("header fields of the first gRPC call, in both directions, on both sides")
-        print("\n".join(line for line in lines if " headers " in line and "stream 1:" in line))
+        print("\n".join(sorted(line for line in lines if " headers " in line and "stream 1:" in line)))
         say(f"curl http://127.0.0.1:{metrics}/metrics  (its counts)")
         print(
             "\n".join(line for line in page.splitlines() if "_count{" in line or line.startswith("gopherscope_spans"))

@@ -99,15 +99,19 @@ def test_grpc_headers_in_both_directions(
     assert fields("server", "sent") == [answer, trailer]
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
 def server_at(tracer: Tracer, program: Path, *args: object, port: int) -> Any:
     server = tracer.program(program, *args)
 
-    def listens() -> bool:
+    def ready() -> bool:
         assert server.process.poll() is None
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", port)) == 0
+        return listens(port)
 
-    until(listens, "the server")
+    until(ready, "the server")
     return server
 
 

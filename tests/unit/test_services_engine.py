@@ -11,7 +11,7 @@ import pytest
 
 from tracer.services import engine as engine_module
 from tracer.services.check import FittedHook, parse_version
-from tracer.services.engine import Engine, Span, Target, remote_parent
+from tracer.services.engine import Counters, Engine, Span, Target, remote_parent
 from tracer.services.lines import Lines, duration_text
 from tracer.services.metrics import Histogram, Metrics
 from tracer.services.privacy import Privacy
@@ -396,6 +396,19 @@ def test_routes() -> None:
         "",
         "",
     ]
+
+
+def test_the_page_says_what_its_own_metrics_are() -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed: make services")
+    from tracer.services.prometheus import OWN_METRICS, Page
+
+    every = {*Counters().as_dict(), "open_spans", "series_overflowed", "rows_evicted"}
+    assert every <= OWN_METRICS.keys()
+    families = list(Page(Metrics(), lambda: dict.fromkeys(every, 3)).collect())
+    assert {f.name: f.type for f in families} == {
+        f"gopherscope_{name}": "gauge" if name == "open_spans" else "counter" for name in every
+    }
+    assert all(f.documentation.endswith(".") for f in families)
 
 
 # ---- privacy --------------------------------------------------------------------------------------------------------

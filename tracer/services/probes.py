@@ -78,6 +78,7 @@ def trace_options(options: ProbeOptions) -> TraceOptions:
         elements=ELEMENTS,
         buffer_size=options.buffer_size,
         compact=True,
+        read_goids=True,
         buffer=options.buffer,
         attach=options.attach,
     )

@@ -12,6 +12,26 @@ from tracer.services.semconv import BUCKETS, METRICS
 
 HINT = "in a checkout `make services` installs it; else: pip install what requirements-services.txt names"
 
+# What the tracer tells of itself (Service.counters).
+OWN_METRICS = {
+    "evicted": "Open requests that were forgotten for want of room.",
+    "goroutines_evicted": "Goroutines whose parents were forgotten for want of room.",
+    "lost": "Events that the kernel's buffer had no room for.",
+    "malformed": "Events that could not be read.",
+    "nested": "Requests within a request of the same goroutine, which are no spans of their own.",
+    "no_goroutine": "Events whose goroutine is not known.",
+    "open_spans": "Requests that have begun and not ended.",
+    "otlp_dropped": "Spans that waited for the OTLP collector and were let go.",
+    "otlp_failed": "Spans that the OTLP collector did not take.",
+    "otlp_sent": "Spans that the OTLP collector has taken.",
+    "rows_evicted": "Rows of the live table that were let go.",
+    "series_overflowed": "Requests beyond the most series of a metric, counted in one series.",
+    "spans": "Requests that became spans.",
+    "unfinished": "Requests that had not ended when tracing of their executable did.",
+    "unmatched": "Ends of requests that had begun before tracing.",
+}
+GAUGES = ("open_spans",)
+
 
 def prometheus_name(name: str) -> str:
     """http.server.request.duration → http_server_request_duration_seconds (OpenTelemetry's rules for Prometheus)."""
@@ -30,7 +50,7 @@ class Page:
         self._counters = counters
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         for metric, series in sorted(self._metrics.snapshot().items()):
             labels = sorted({name for _, attributes in series for name, _ in attributes})
@@ -46,9 +66,10 @@ class Page:
                 family.add_metric([service, *(str(values.get(name, "")) for name in labels)], buckets, histogram.sum)
             yield family
         for name, value in sorted(self._counters().items()):
-            counter = CounterMetricFamily(f"gopherscope_{name}", f"{name.replace('_', ' ')}, of the tracer itself")
-            counter.add_metric([], value)
-            yield counter
+            kind = GaugeMetricFamily if name in GAUGES else CounterMetricFamily
+            own = kind(f"gopherscope_{name}", OWN_METRICS.get(name, name.replace("_", " ")))
+            own.add_metric([], value)
+            yield own
 
 
 class PrometheusServer:
