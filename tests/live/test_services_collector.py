@@ -38,7 +38,7 @@ class Item:
 
 
 def items(text: str) -> Iterator[tuple[str, Item]]:
-    """("Span" or "HistogramDataPoints", …). A point has its metric's fields; all have the attributes of their resource."""
+    """("Span" or "HistogramDataPoints", …). A point has its metric's fields; all have their resource's attributes."""
     kind, now, metric, resource = "", Item(), Item(), Item()
     for line in [*text.splitlines(), "ResourceSpans #0"]:
         if begun := re.match(r"(Resource\w+|Span|Metric|HistogramDataPoints) #\d+", line):

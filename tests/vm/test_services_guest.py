@@ -59,11 +59,12 @@ def test_a_bind_is_told(version: str) -> None:
         binder.end()
 
 
+@pytest.mark.timeout(3 * LONG)
 def test_every_request_has_one_span(tracer: Tracer) -> None:
     server = tracer.program(guest.web(), "-n", 23, "-workers", 3)
     server.line()
     tracing = tracer.start("services", "-f", "jsonl", "-v", "-p", server.pid)
-    until(lambda: " probes, after " in tracing.stderr, "the probes", LONG)
+    until(lambda: " probes, after " in tracing.stderr, "the probes", 2 * LONG)
     server.go()
     assert server.line().startswith("sent 69 in ")
     until(lambda: tracing.count("span") >= 2 * 69, "the spans of both sides", LONG)
