@@ -121,13 +121,15 @@ def test_the_connection_of_grpc(
         own_copy(built(go_modules.health, version, go)), "-listen", at, "-call", at, "-n", 2, f"-tls={how == 'tls'}"
     )
     both.line()
-    tracing = attached(services(tracer, "-p", both.pid, "--connection"))
+    tracing = attached(services(tracer, "-p", both.pid, "--connection", "--queue"))
     both.go()
-    until(lambda: tracing.count("span") >= 4, "the spans of both sides")
+    until(lambda: tracing.count("span") >= 4 + 2 * 2, "the spans of both sides")
     (one,) = {connection(s) for s in tracing.events() if s["type"] == "span" and s["kind"] == "server"}
     fd, local, peer = one
     assert tcp_socket(both.pid, fd) == (local, peer)
-    assert [s["attributes"]["go.http2.stream_id"] for s in spans(ended(tracing))] == [1, 3]
+    events = ended(tracing)
+    assert [s["attributes"]["go.http2.stream_id"] for s in spans(events)] == [1, 3]
+    with_parts(events, 2)
 
 
 def handled(program: Program) -> dict[str, int]:

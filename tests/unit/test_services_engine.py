@@ -451,6 +451,18 @@ def test_secret_headers_are_masked() -> None:
     assert made.headers == {"http.request.header.authorization": ["REDACTED"], "http.request.header.accept": ["*/*"]}
 
 
+def test_what_is_read_on_request_is_in_the_lines() -> None:
+    out = io.StringIO()
+    one = span(
+        method="GET", path="/a", peer="9.9.9.9:5", fd=7, local_ip={"text": "10.0.0.1"}, local_port=80, stream=3,
+        headers={"Accept": ["a", "b"], "Cookie": ["s3cret"]},
+    )  # fmt: skip
+    Lines(out, False, Privacy()).span(report(one, Privacy()))
+    assert out.getvalue().endswith(
+        "GET /a  2ms  9.9.9.9:5  descriptor 7  at 10.0.0.1:80  stream 3  headers accept: a; b, cookie: REDACTED\n"
+    )
+
+
 def test_lines_are_safe_for_a_terminal() -> None:
     out = io.StringIO()
     evil = span(method="GET", path="/\x1b[31m\n\u202e\ufffd", host="a", status=200)

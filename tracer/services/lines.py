@@ -103,6 +103,19 @@ def header_object(block: HeaderBlock, clock: WallClock, privacy: Privacy) -> dic
     }
 
 
+def _connection_text(report: Report) -> str:
+    """What --connection adds."""
+    a = report.attributes
+    text = ""
+    if "go.connection.fd" in a:
+        text += f"  descriptor {a['go.connection.fd']}"
+    if "network.local.address" in a:
+        text += f"  at {a['network.local.address']}:{a.get('network.local.port', '?')}"
+    if "go.http2.stream_id" in a:
+        text += f"  stream {a['go.http2.stream_id']}"
+    return text
+
+
 class Lines:
     """Writes to one stream, from any thread. `failed` is set once the reader has gone."""
 
@@ -154,12 +167,17 @@ class Lines:
         queued = "" if span.queued is None else f" after {duration_text(span.start - span.queued)} in queue"
         line = (
             f"{self._clock.of_day(span.start)}  {span.service}  {arrow} {span.rule.system} {status}  {what}  "
-            f"{duration_text(span.duration_ns)}{queued}{address}"
+            f"{duration_text(span.duration_ns)}{queued}{address}{_connection_text(report)}"
         )
         if report.failed and report.error != status:
             line += f"  error {report.error}"
         if report.message:
             line += f"  {report.message!r}"
+        if report.headers:
+            line += "  headers " + ", ".join(
+                f"{name.partition('.header.')[2] or name}: {'; '.join(values) if isinstance(values, list) else values}"
+                for name, values in report.headers.items()
+            )
         return printable(line)
 
     def _write(self, line: str) -> None:
