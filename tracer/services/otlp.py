@@ -54,8 +54,8 @@ class Otlp:
         except ImportError:
             raise TracerError("--otlp needs the Python packages of OpenTelemetry", hint=HINT) from None
         _quieten()
-        self._spans = OTLPSpanExporter(endpoint=traces_url, timeout=TIMEOUT_S)
-        self._metric_exporter = OTLPMetricExporter(endpoint=metrics_url, timeout=TIMEOUT_S)
+        self._spans: Any = OTLPSpanExporter(endpoint=traces_url, timeout=TIMEOUT_S)
+        self._metric_exporter: Any = OTLPMetricExporter(endpoint=metrics_url, timeout=TIMEOUT_S)
         self._metrics = metrics
         self._clock = WallClock()
         self._started = self._clock.ns(time.monotonic_ns())
@@ -65,7 +65,7 @@ class Otlp:
         self._stopping = False
         self._resources: dict[str, Any] = {}
         self._complain = complain or (lambda line: sys.stderr.write(f"warning: {line}\n") and None)
-        self._complained = False
+        self._complained = self._failing = False
         self._in_flight = 0
         self.sent = self.dropped = self.failed = 0
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
@@ -82,10 +82,16 @@ class Otlp:
             self._wake.set()
 
     def close(self, patience: float = 2 * TIMEOUT_S) -> None:
-        """Send what waits, as long as that does not take long."""
+        """Send what waits, as long as that does not take long. A collector that does not take it is not asked again and
+        again: the exporters' own patience ends with the first half of ours, or before where it has been in vain."""
         self._stopping = True
         self._wake.set()
-        self._thread.join(patience)
+        if not self._failing:
+            self._thread.join(patience / 2)
+        if self._thread.is_alive():
+            self._spans.shutdown()
+            self._metric_exporter.shutdown()
+            self._thread.join(patience / 2)
         with self._lock:
             left = len(self._queue) + (self._in_flight if self._thread.is_alive() else 0)
             self.dropped += left
@@ -129,6 +135,7 @@ class Otlp:
             why = "the collector refused them, or could not be reached"
         except Exception as e:  # the exporter's HTTP client has many
             ok, why = False, f"{type(e).__name__}: {e}"
+        self._failing = not ok
         if not ok:
             self._complain_once(why)
         return ok
