@@ -68,6 +68,7 @@ def test_a_collector_receives_all_of_it(
     ) as collector:  # fmt: skip
         try:
             until(lambda: listens(port) or collector.poll() is not None, "the collector")
+            assert collector.poll() is None, log.read_text()
             server, _ = web(tracer, own_copy(go_program(WEB, "1.26")), "-n", 23, "-workers", 3, "-http2")
             url = f"http://127.0.0.1:{port}"
             tracing = attached(services(tracer, "-p", server.pid, "--queue", "--otlp", url, "--name", "shop"))
