@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import sys
@@ -67,7 +68,8 @@ def test_every_request_has_one_span(tracer: Tracer) -> None:
     until(lambda: " probes, after " in tracing.stderr, "the probes", 2 * LONG)
     server.go()
     assert server.line().startswith("sent 69 in ")
-    until(lambda: tracing.count("span") >= 2 * 69, "the spans of both sides", LONG)
+    with contextlib.suppress(AssertionError):  # what is missing is told by the counts below
+        until(lambda: tracing.count("span") >= 2 * 69, "the spans of both sides", LONG / 2)
     run = tracing.stop()
     assert run.status == 0, run.stderr
     assert re.search(r"^138 spans; nothing lost$", run.stderr, re.MULTILINE), run.stderr
