@@ -123,6 +123,10 @@ lint: packages-build packages-lint build dev services ## the compilers' warnings
 bench: build packages-demo ## measure, each figure as a ratio within one run (BENCH_ARGS="--only NAME")
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/run.py $(BENCH_ARGS)
 
+.PHONY: bench-doc
+bench-doc: build packages-demo ## measure everything, other tracers too, and write docs/performance.md (ten minutes)
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/run.py $(if $(findstring --only,$(BENCH_ARGS)),,--all) --doc docs/performance.md $(BENCH_ARGS)
+
 .PHONY: bench-services
 bench-services: build packages-demo ## measure what `services` costs for each request
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(PY) bench/services.py $(BENCH_ARGS)
