@@ -100,6 +100,7 @@ static void measure(struct collector *c, struct loader *l)
 	uint32_t stack =
 		l->stack_max ? (uint32_t)(sizeof(struct chunk) + sizeof(struct stack_head) + 8 * l->stack_max) : 0;
 	uint32_t last = stack, chunk = 64, steps = FEW_STEPS;
+	bool maps = false;
 
 	for (uint32_t i = 0; i < c->n_sites; i++) {
 		const struct plan_site *site = c->site_refs[i].site;
@@ -133,6 +134,7 @@ static void measure(struct collector *c, struct loader *l)
 
 		l->programs[PROGRAM_GOEXIT].n_sites += keeps_goids(c, plan);
 		l->programs[PROGRAM_UNWOUND].n_sites += count_unwinds(c, plan);
+		maps |= plan->n_maps != 0;
 		for (size_t k = 0; k < plan->n_lists && l->programs[PROGRAM_DEEP].n_sites; k++) {
 			const struct plan_list *list = &plan->lists[k];
 
@@ -145,8 +147,9 @@ static void measure(struct collector *c, struct loader *l)
 			}
 		}
 	}
-	if (l->programs[PROGRAM_DEEP].n_sites && last < DEEP_DATA)
-		last = DEEP_DATA;
+	uint32_t deep = maps ? 2 * DEEP_DATA : DEEP_DATA; /* what a map has is read twice */
+	if (l->programs[PROGRAM_DEEP].n_sites && last < deep)
+		last = deep;
 	l->data_max = size_class(last);
 	l->chunk_max = size_class(chunk);
 	l->steps_list = steps > STEPS_MAX ? STEPS_MAX : steps;
