@@ -232,6 +232,26 @@ def test_a_shared_executable_and_only_one_of_its_processes(
     assert tracing.stderr.count(" probes, after ") == 1
 
 
+def test_a_process_that_is_killed_while_it_answers(
+    tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path]
+) -> None:
+    program = own_copy(go_program(WEB, "1.26"))
+    (one, first), (_, second) = (web(tracer, program) for _ in range(2))
+    tracing = attached(services(tracer, "--executable", f"^{re.escape(str(program))}$"))
+    host, _, port = first.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as s:
+        s.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        talk(first, b"GET /ok HTTP/1.0\r\n\r\n")
+        until(lambda: tracing.count("span") >= 1, "the span of another request, so that this one has begun")
+        one.process.kill()
+        until(lambda: tracing.count("span") >= 2, "the span of the request that nobody answers any more")
+    talk(second, b"GET /ok HTTP/1.0\r\n\r\n")
+    until(lambda: tracing.count("span") >= 3, "the span of the process that is left")
+    assert [(s["attributes"]["url.path"], s.get("outcome")) for s in spans(ended(tracing))] == [
+        ("/ok", None), ("/slow", "aborted"), ("/ok", None),
+    ]  # fmt: skip
+
+
 def test_a_program_that_no_rule_fits_is_told(
     tracer: Tracer, go_program: Callable[..., Path], own_copy: Callable[[Path], Path]
 ) -> None:

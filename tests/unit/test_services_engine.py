@@ -15,6 +15,7 @@ from tracer.services.engine import Counters, Engine, Span, Target, remote_parent
 from tracer.services.lines import Lines, duration_text
 from tracer.services.metrics import Histogram, Metrics
 from tracer.services.privacy import Privacy
+from tracer.services.probes import ServiceNames
 from tracer.services.rules import ANNOTATE, CHILD, CLIENT, END, GONE, NONE, PANIC, SERVER, START, Field, Hook, Rule
 from tracer.services.semconv import report, route_of, split_address
 from tracer.services.table import Table, class_end, duration_class
@@ -223,6 +224,21 @@ def test_bad_traceparent(value: Any) -> None:
 def test_a_framework_names_the_route() -> None:
     spans, _ = feed(call(0, 1, path="/u/7"), call(4, 2, route="/u/:id"), call(4, 3, route=""), call(1, 4, route=""))
     assert spans[0].fields["route"] == "/u/:id"
+
+
+def test_names_of_processes_that_have_ended_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracer.services.probes.ENDED_MAX", 3)
+    names = ServiceNames()
+    names.add(1, "stays")
+    for pid in range(2, 101):
+        names.add(pid, f"p{pid}")
+        names.remove(pid)
+        assert names.of(pid) == f"p{pid}"  # what it sent comes later
+    assert (len(names), names.of(1), names.of(97)) == (4, "stays", "")
+    names.add(98, "again")  # the number was given again
+    for pid in (101, 102, 103):
+        names.remove(pid)
+    assert (names.of(98), names.of(99)) == ("again", "")
 
 
 def test_open_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

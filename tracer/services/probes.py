@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tracer.services.engine import Engine, HeaderBlock, Span, targets
 from tracer.services.rules import Rule, all_rules
 from tracer.session import Collector, TraceOptions
 
+ENDED_MAX = 1024  # processes of one executable
 PIPE_SIZE = 1 << 20  # bytes: what the collector may be ahead of this process
 
 
@@ -84,6 +86,29 @@ def trace_options(options: ProbeOptions) -> TraceOptions:
     )
 
 
+class ServiceNames:
+    """By process. Those of processes that have ended stay for what they have still sent: the last ENDED_MAX."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._ended: OrderedDict[int, None] = OrderedDict()
+
+    def add(self, pid: int, name: str) -> None:
+        self._ended.pop(pid, None)
+        self._names[pid] = name
+
+    def remove(self, pid: int) -> None:
+        self._ended[pid] = None
+        if len(self._ended) > ENDED_MAX:
+            self._names.pop(self._ended.popitem(last=False)[0], None)
+
+    def of(self, pid: int) -> str:
+        return self._names.get(pid, "")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class ServiceProbes:
     """Tracing of one executable (tracer.discover.attacher.Tracing)."""
 
@@ -98,7 +123,7 @@ class ServiceProbes:
         """TracerError where no rule fits, or the kernel refuses."""
         self.path = process.exe_path
         self._options = options
-        self._services: dict[int, str] = {}
+        self._services = ServiceNames()
         self._out, self._out_headers = out, out_headers
         self._closed = False
         with ExitStack() as stack:
@@ -156,14 +181,15 @@ class ServiceProbes:
     # ---- processes ----------------------------------------------------------------------------------------------
 
     def add(self, process: Process, criterion: Criterion) -> None:
-        self._services[process.pid] = service_name(process, criterion, self._options.service_name)
+        self._services.add(process.pid, service_name(process, criterion, self._options.service_name))
         self._collector.set_pid(process.pid, True)
 
     def remove(self, process: Process) -> None:
         self._collector.set_pid(process.pid, False)
+        self._services.remove(process.pid)
 
     def service(self, pid: int) -> str:
-        return self._services.get(pid, "") or os.path.basename(self.path)  # noqa: PTH119
+        return self._services.of(pid) or os.path.basename(self.path)  # noqa: PTH119
 
     def _named(self, span: Span) -> None:
         span.service = self.service(span.pid)
@@ -210,14 +236,12 @@ class ServiceProbes:
         finally:
             stack, self._stack = self._stack, ExitStack()
             # the collector writes no more: without its end of the pipe the reader comes to the end
-            os.dup2(_devnull(), self._write_fd)
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, self._write_fd, inheritable=False)
+            os.close(nowhere)
             self._thread.join()
             self.engine.finish()
             stack.close()
-
-
-def _devnull() -> int:
-    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def _enlarge(fd: int) -> None:
