@@ -98,7 +98,8 @@ struct err *call_places_find(struct elf_file *elf, const struct func_table *func
 	uint64_t start = funcs->n && n ? funcs->v[0].entry : 0, end = funcs->n && n ? funcs->v[funcs->n - 1].end : 0;
 	if (end - start > TEXT_MAX)
 		end = start;
-	for (uint64_t at = start; at < end && !err; at += BLOCK) {
+	for (uint64_t done = 0; done < end - start && !err; done += BLOCK) {
+		uint64_t at = start + done;
 		size_t size = end - at < BLOCK + CALL_SIZE - 1 ? end - at : BLOCK + CALL_SIZE - 1;
 
 		err = elf_file_read(elf, at, block, size);

@@ -10,6 +10,7 @@
 #define CALL_SIZE 5                  /* bytes of a direct call */
 #define CALLERS_MAX 1024             /* direct calls of one function that are looked at: each costs some microseconds */
 #define CALLERS_TEXT_MAX (16u << 20) /* bytes of callers decoded for one plan: 0.2 s */
+#define CALLERS_LOOK_MAX (256u << 20) /* bytes of callers looked through for branches, for each call again: 0.2 s */
 
 /* A direct call: the instruction and the function that it is in. */
 struct call_place {

@@ -13,7 +13,7 @@ struct plan_callers {
 	struct call_places *places; /* of all functions that are planned */
 	struct code *code;          /* of the last caller: many call a function several times */
 	const struct func *from;
-	uint64_t text; /* bytes decoded so far */
+	uint64_t text, looked; /* bytes decoded so far; looked through for calls */
 };
 
 void plan_callers_destroy(struct plan_callers *callers)
@@ -53,7 +53,8 @@ static struct err *caller_code(struct plan_builder *b, const struct func *from, 
 			return err;
 		err_destroy(err);
 	}
-	*ret = c->code;
+	c->looked += from->end - from->entry;
+	*ret = c->looked > CALLERS_LOOK_MAX ? NULL : c->code;
 	return NULL;
 }
 

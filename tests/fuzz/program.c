@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../offsets/callers.h"
 #include "../../offsets/inlines.h"
 #include "../../offsets/dwarf_info.h"
 #include "../../offsets/go_build.h"
@@ -11,6 +12,7 @@
 
 /* Functions of one input that are looked at: an input is meant to take milliseconds. */
 #define FUNCS_MAX 64
+#define CALLS_MAX 64
 
 static bool touch_symbol(void *arg, const struct elf_symbol *symbol)
 {
@@ -60,6 +62,12 @@ static void touch_functions(struct elf_file *elf, const struct func_table *table
 		struct err *err = code_read(elf, table, f, &code);
 		if (!err)
 			err = entry_candidates(code, &sites, &n);
+		for (size_t k = 0; !err && k < code->n && k < CALLS_MAX; k++) {
+			struct float_place x[FLOAT_REGS];
+			const struct insn *in = &code->insns[k];
+			if (in->cls == INSN_CALL)
+				err_destroy(call_floats(code, elf, in->addr, in->target, x));
+		}
 		err_destroy(err);
 		free(sites);
 		code_destroy(code);
@@ -72,6 +80,13 @@ static void touch_functions(struct elf_file *elf, const struct func_table *table
 	if (!err)
 		free(copies);
 	err_destroy(err);
+	struct call_places *places = NULL;
+	uint64_t entry = table->n ? table->v[table->n / 2].entry : 0;
+	err = call_places_find(elf, table, &entry, 1, &places);
+	if (!err)
+		call_places_of(places, entry, &n);
+	err_destroy(err);
+	call_places_destroy(places);
 	func_table_suggest(table, "main.ebpfdemo", near, 3);
 }
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.vm
 EXPECTED = json.loads((zoo.HERE / "expected.json").read_text())
 
 
+@pytest.mark.timeout(600)  # an emulated processor runs the zoo, the tracer and the comparison
 @pytest.mark.parametrize(("version", "build"), guest.ZOO)
 def test_zoo(version: str, build: str) -> None:
     tally = zoo.check(version, build, rounds=guest.ZOO_ROUNDS)
