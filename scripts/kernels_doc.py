@@ -24,8 +24,12 @@ PAGE = ROOT / "docs" / "kernels.md"
 # In the order of the columns; of the last two only the tests count.
 COLUMNS = ("6.1", "6.12", "own", "newest")
 REWRITING = "-rewriting"  # behind the name of a column: the run of the tests that change programs
-MORE = {"rewriting": "rewriting", "stress": "rewriting, 60 s of each kind of stress"}  # by what a run's name ends in
-OTHERS = ("newest-preempt-full", "newest-stress", "machine")
+MORE = {
+    "rewriting": "rewriting",
+    "stress": "rewriting, 60 s of each kind of stress",
+    "zoo": "values of every kind",
+}  # by what a run's name ends in
+OTHERS = ("newest-preempt-full", "newest-stress", "newest-zoo", "6.1-zoo", "machine")
 
 Run = dict[str, Any]
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tests/vm on each stock kernel in QEMU, and on this machine's own, and shows what came of it: `make test-vm`.
 
-    scripts/test_vm.py [--jobs N] [--again] [RUN...] [-- PYTEST ARGUMENT...]
+    scripts/test_vm.py [--jobs N] [--again] [--all] [RUN...] [-- PYTEST ARGUMENT...]
 
 What each run found out is left in build/vm/RUN.json, from which scripts/kernels_doc.py makes docs/kernels.md; its
 output is in build/vm/RUN/. With VM_KERNEL=FOLDER that kernel is the only one that is booted. Exit status: 0 where every
@@ -47,6 +47,7 @@ class Plan:
     append: tuple[str, ...] = ()
     select: str = ""  # as pytest's -k
     variables: tuple[str, ...] = ()  # NAME=VALUE
+    long: bool = False  # only where it is named, or with --all
 
     @property
     def in_guest(self) -> bool:
@@ -59,15 +60,17 @@ class Plan:
 
 # The longest first: two can run beside each other.
 PLANS = (
-    Plan("newest", "newest", (), "not rewriting"),
+    Plan("newest", "newest", (), "not rewriting and not zoo"),
     Plan("newest-rewriting", "newest", (), "rewriting"),
-    Plan("6.12", "6.12", (), "not rewriting"),
-    Plan("6.1", "6.1", (), "not rewriting"),
+    Plan("6.12", "6.12", (), "not rewriting and not zoo"),
+    Plan("6.1", "6.1", (), "not rewriting and not zoo"),
     Plan("6.12-rewriting", "6.12", (), "rewriting"),
     Plan("6.1-rewriting", "6.1", (), "rewriting"),
-    Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",)),
+    Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
+    Plan("newest-zoo", "newest", (), "zoo", long=True),
+    Plan("6.1-zoo", "6.1", (), "zoo", long=True),
     Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit"),
-    Plan("own", "local"),
+    Plan("own", "local", (), "not zoo"),
     Plan("machine", "host"),
 )
 
@@ -287,7 +290,13 @@ def main(arguments: list[str]) -> int:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(prog="scripts/test_vm.py", allow_abbrev=False)
     names = [plan.name for plan in PLANS]
-    parser.add_argument("runs", metavar="RUN", nargs="*", help=f"{', '.join(names)}; default: all")
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help=f"{', '.join(names)}; default: all but {', '.join(p.name for p in PLANS if p.long)}",
+    )
+    parser.add_argument("--all", action="store_true", help="these too")
     parser.add_argument("--timeout", type=int, default=TIMEOUT_S, help=f"seconds for a run; default: {TIMEOUT_S}")
     parser.add_argument("--last-failed", action="store_true", help="only the tests that failed the last time")
     parser.add_argument("--again", action="store_true", help="what fails is run once more, alone, and that is told")
@@ -296,7 +305,7 @@ def main(arguments: list[str]) -> int:
     for name in options.runs:
         if name not in names:
             parser.error(f"no run {name!r}: there are {', '.join(names)}")
-    plans = [plan for plan in PLANS if not options.runs or plan.name in options.runs]
+    plans = [p for p in PLANS if p.name in options.runs or (not options.runs and (options.all or not p.long))]
     own_kernel = bool(os.environ.get("VM_KERNEL"))
     if own_kernel:
         plans = [Plan("folder", "folder")] + [plan for plan in plans if not plan.in_guest]
