@@ -86,7 +86,15 @@ def on_running(tracer: Tracer, program: Path, peer: Peer, is_ready: Callable[[by
     command = [part.replace("PID", str(target.pid)) for part in peer.command]
     env = {"BCC_KERNEL_SOURCE": str(ROOT / "bpf_c" / "headers"), **os.environ}
     with out.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env)
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=env,
+            # what runs in the background of a script ignores it, and so would they
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     try:
         end = time.monotonic() + PATIENCE
         while not is_ready(out.read_bytes()):
@@ -97,7 +105,10 @@ def on_running(tracer: Tracer, program: Path, peer: Peer, is_ready: Callable[[by
         target.go()
         ns = told(target.finish(timeout=600))
         process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise PeerError("does not end when it is interrupted") from None
     finally:
         if process.poll() is None:
             process.kill()
