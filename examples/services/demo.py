@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -90,10 +91,11 @@ def main() -> int:
         tracer.wait(PATIENCE_S)
         print(errors.read_text(), end="")
         lines = out.read_text().splitlines()
+        blocks = [line for line in lines if re.search(" headers (sent|received) by the ", line)]
         say("requests: HTTP by front, gRPC from front to stock")
-        print("\n".join(sorted(line for line in lines if " headers " not in line)))  # by when they began
+        print("\n".join(sorted(line for line in lines if line not in blocks)))  # by when they began
         say("header fields of the first gRPC call, in both directions, on both sides")
-        print("\n".join(sorted(line for line in lines if " headers " in line and "stream 1:" in line)))
+        print("\n".join(sorted(line for line in blocks if "stream 1:" in line)))
         say(f"curl http://127.0.0.1:{metrics}/metrics  (its counts)")
         print(
             "\n".join(line for line in page.splitlines() if "_count{" in line or line.startswith("gopherscope_spans"))
