@@ -84,7 +84,8 @@ def test_every_request_has_one_span(
     tracing = attached(services(tracer, "-p", server.pid))
     server.go()
     assert server.line().startswith("sent 505 in ")
-    until(lambda: tracing.count("span") >= 2 * 505, "the spans of both sides")
+    with contextlib.suppress(AssertionError):  # what is missing is told by the counts below
+        until(lambda: tracing.count("span") >= 2 * 505, "the spans of both sides")
     counts = served(server)
     assert counts == {"GET /ok 200": 435, "GET /fail/ 503": 70}
     events = ended(tracing)
