@@ -126,7 +126,7 @@ def test_module_that_the_kernel_lacks() -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("m.ko", b"code"), ("m.ko.xz", lzma.compress(b"code")), ("m.ko.gz", gzip.compress(b"code"))],
+    [("m.ko", b"code"), ("m.ko.xz", lzma.compress(b"code")), ("m.ko.gz", gzip.compress(b"code", mtime=0))],
 )
 def test_modules_are_unpacked(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -135,7 +135,7 @@ def test_modules_are_unpacked(tmp_path: Path, name: str, content: bytes) -> None
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("m.ko.xz", b"no xz"), ("m.ko.gz", b"no gz"), ("m.ko.gz", gzip.compress(b"code")[:-3])],
+    [("m.ko.xz", b"no xz"), ("m.ko.gz", b"no gz"), ("m.ko.gz", gzip.compress(b"code", mtime=0)[:-3])],
 )
 def test_torn_module(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
