@@ -198,27 +198,21 @@ def peers(tracer: Tracer) -> None:
     else:
         row(name, "absent")
 
-    if tool := bcc_tool("trace"):
-        spec = f'{program}:main.ints "%d %d", ctx->ax, ctx->bx'
-        peer = Peer("BCC trace", "", [tool, spec], re.compile(rb"(\d+) \d+\s*$", re.M))
-        show(
-            "arguments written, BCC trace",
-            lambda p=peer: on_running(tracer, program, p, lambda text: b"PID" in text),
-            each,
-        )
-    else:
-        row("BCC trace", "absent")
-    if tool := bcc_tool("funccount"):
-        total = re.compile(rb"main\.ints\s+(\d+)")
-        peer = Peer("funccount", "", [tool, "-p", "PID", f"{program}:main.ints"], None, total)
-        show(
-            "count, BCC funccount",
-            lambda p=peer: on_running(tracer, program, p, lambda text: b"Tracing" in text),
-            counted,
-        )
-    else:
-        row("BCC funccount", "absent")
-
+    spec = f'{program}:main.ints "%d %d", ctx->ax, ctx->bx'
+    total = re.compile(rb"main\.ints\s+(\d+)")
+    for what, tool_name, arguments, seen, total_of, ready_word, than in (
+        ("arguments written", "trace", [spec], re.compile(rb"(\d+) \d+\s*$", re.M), None, b"PID", each),
+        ("count", "funccount", ["-p", "PID", f"{program}:main.ints"], None, total, b"Tracing", counted),
+    ):
+        if tool := bcc_tool(tool_name):
+            peer = Peer(tool_name, what, [tool, *arguments], seen, total_of)
+            show(
+                f"{what}, BCC {tool_name}",
+                lambda p=peer, w=ready_word: on_running(tracer, program, p, lambda text: w in text),
+                than,
+            )
+        else:
+            row(f"BCC {tool_name}", "absent")
     if path := dlv():
         name = f"dlv {version([path, 'version'])} trace --ebpf"
         slow = own_copy(tracer, go_versions.go_program(LOOP, GO, "nopt"), "unoptimised")

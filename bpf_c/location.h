@@ -3,6 +3,8 @@
 #ifndef BPF_LOCATION_H
 #define BPF_LOCATION_H
 
+#include "read_user.h"
+
 /* The whole record of a program variant. A chunk is begun only while `used` <= DATA_MAX, and reads at most CHUNK_MAX bytes. */
 struct call_record {
 	struct record head;
@@ -66,19 +68,6 @@ static __always_inline int read_location(struct call_record *r, const location_t
 		return 0;
 	}
 	return -1;
-}
-
-/* Copy from the traced process. With -DSLEEPABLE a page that is not resident is brought in: where the plain read fails, the one that may
- * sleep is tried. 0, or the helper's negative error. */
-static __always_inline int read_user(void *to, u64 len, u64 from)
-{
-	int error = bpf_probe_read_user(to, len, (void *)from);
-
-#ifdef SLEEPABLE
-	if (error)
-		error = bpf_copy_from_user(to, len, (void *)from);
-#endif
-	return error;
 }
 
 /* Execute step i: read what it names behind the data written so far. Passing a step over is no failure. */

@@ -9,6 +9,8 @@
 #ifndef BPF_WHERE_H
 #define BPF_WHERE_H
 
+#include "read_user.h"
+
 /* Ordered so that && is the least and || the greatest of two. */
 enum where_answer {
 	WHERE_NO = 0,
@@ -51,18 +53,6 @@ static __always_inline u64 where_not(u64 answer)
 	return answer == WHERE_YES ? WHERE_NO : answer == WHERE_NO ? WHERE_YES : answer;
 }
 
-/* 0, or the helper's negative error. */
-static __always_inline int where_read(void *to, const u64 len, u64 from)
-{
-	int error = bpf_probe_read_user(to, len, (void *)from);
-
-#ifdef SLEEPABLE
-	if (error)
-		error = bpf_copy_from_user(to, len, (void *)from);
-#endif
-	return error;
-}
-
 /* IEEE 754 as integers in the same order: those below 0 upside down, and -0 is 0. */
 static __always_inline u64 where_order64(u64 bits)
 {
@@ -101,7 +91,7 @@ static __always_inline u64 where_same_text(struct where *w, u64 a, u64 a_len, u6
 #pragma unroll
 	for (int i = 0; i < WHERE_TEXT; i++)
 		w->text[i] = 0;
-	if (where_read(w->text, len, a) || where_read(w->text + WHERE_TEXT / 2, len, b))
+	if (read_user(w->text, len, a) || read_user(w->text + WHERE_TEXT / 2, len, b))
 		return WHERE_UNREADABLE;
 	u64 differs = 0;
 #pragma unroll
@@ -117,7 +107,7 @@ static __always_inline u64 where_by_text(struct where *w, u64 from, u64 len)
 	opaque(len);
 	if (len > GROUP_TEXT)
 		len = GROUP_TEXT;
-	if (len && where_read(w->by->text, len, from))
+	if (len && read_user(w->by->text, len, from))
 		return WHERE_UNREADABLE;
 	return WHERE_YES;
 }

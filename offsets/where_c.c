@@ -124,11 +124,11 @@ static struct err *load(struct emitter *m, const struct expr_node *node, const s
 			return NULL;
 		}
 		emit(m,
-		     "w->text[0] = 0;\nif (where_read(w->text, %d, w->sp + %lld)) { t%u = WHERE_UNREADABLE; break; }\n",
+		     "w->text[0] = 0;\nif (read_user(w->text, %d, w->sp + %lld)) { t%u = WHERE_UNREADABLE; break; }\n",
 		     (int)size, (long long)(w->place + (int64_t)(at->offset - w->offset)), answer);
 	} else {
 		emit(m,
-		     "w->text[0] = 0;\nif (where_read(w->text, %d, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; "
+		     "w->text[0] = 0;\nif (read_user(w->text, %d, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; "
 		     "}\n",
 		     (int)size, at->base, (unsigned long long)at->offset, answer);
 	}
@@ -290,7 +290,7 @@ static struct err *count_behind(struct emitter *m, const struct expr_node *node,
 	err = load(m, node, at, 8, false, answer, &ptr);
 	if (err)
 		return err;
-	emit(m, "w->text[0] = 0;\nif (v%u && where_read(w->text, 8, v%u + %llu)) { t%u = WHERE_UNREADABLE; break; }\n",
+	emit(m, "w->text[0] = 0;\nif (v%u && read_user(w->text, 8, v%u + %llu)) { t%u = WHERE_UNREADABLE; break; }\n",
 	     ptr, ptr, (unsigned long long)offset, answer);
 	emit(m, "u64 v%u = w->text[0];\n", v);
 	*ret = v;
@@ -325,7 +325,7 @@ static struct err *string(struct emitter *m, const struct expr_node *node, struc
 	if (at->memory) {
 		op->v = m->next++;
 		op->len = m->next++;
-		emit(m, "if (where_read(w->text, 16, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; }\n", at->base,
+		emit(m, "if (read_user(w->text, 16, v%u + %lluull)) { t%u = WHERE_UNREADABLE; break; }\n", at->base,
 		     (unsigned long long)at->offset, answer);
 		emit(m, "u64 v%u = w->text[0], v%u = w->text[1];\n", op->v, op->len);
 		return NULL;
@@ -453,7 +453,7 @@ static struct err *compare_with_literal(struct emitter *m, const struct operand 
 	for (uint32_t i = 0; i < words; i++)
 		emit(m, "w->text[%u] = 0;\n", i);
 	if (n)
-		emit(m, "if (where_read(w->text, %u, v%u)) { t%u = WHERE_UNREADABLE; break; }\n", n, s->v, answer);
+		emit(m, "if (read_user(w->text, %u, v%u)) { t%u = WHERE_UNREADABLE; break; }\n", n, s->v, answer);
 	for (uint32_t i = 0; i < words; i++) {
 		uint64_t word = 0;
 

@@ -26,6 +26,7 @@ MAGIC = b"GSPROG1\0"
 MAX_INCLUDES = 32  # a program has half a dozen; more is a loop through different spellings
 
 _LOCAL_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
+_BRANCH = re.compile(r"^\s*#\s*(else|elif|endif)\b")
 
 
 @functools.cache
@@ -74,13 +75,17 @@ def assemble(name: str, folder: Path | None = None, filters: str | None = None) 
         lines = [f'#line 1 "{file}"']
         made = filters if file == FILTERS else None
         text = (folder / file).read_text(encoding="utf-8") if made is None else made
+        included = False
         for number, line in enumerate(text.splitlines(), 1):
             match = _LOCAL_INCLUDE.match(line)
             if not match:
                 lines.append(line)
+                if included and _BRANCH.match(line):  # what was left out until here had its #line left out, too
+                    lines.append(f'#line {number + 1} "{file}"')
             elif match[1] in seen:
                 lines.append("")
             else:
+                included = True
                 lines += expand(match[1])
                 lines.append(f'#line {number + 1} "{file}"')
         return lines

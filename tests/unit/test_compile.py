@@ -74,6 +74,14 @@ def test_assemble(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_behind_what_is_left_out(tmp_path: Path) -> None:
+    """The compiler passes over a #line in a branch that is not taken."""
+    (tmp_path / "main.c").write_text('#ifdef NOT\n#include "a.h"\n#endif\nint at = __LINE__;\n')
+    (tmp_path / "a.h").write_text("int a;\n" * 7)
+    done = subprocess.run(["gcc", "-E", "-P", "-"], input=assemble("main.c", tmp_path), capture_output=True, text=True)
+    assert done.stdout.strip() == "int at = 4;"
+
+
 def test_assemble_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text('#include "none.h"\n')
     with pytest.raises(TracerError, match=r"none\.h: No such file or directory$"):
