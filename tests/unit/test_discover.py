@@ -192,7 +192,11 @@ class FakeTracing:
 
 def test_one_set_of_probes_for_each_executable() -> None:
     log: list[str] = []
-    attacher = Attacher(lambda p: Kind("go", ""), lambda p, kind: FakeTracing(log, p.exe_path))
+    attacher = Attacher(
+        lambda p: Kind("go", ""),
+        lambda p, kind: FakeTracing(log, p.exe_path),
+        traced=lambda tracing, p: log.append(f"traced {p.pid}"),
+    )
     any_ = Criterion(executable=re.compile(""))
     attacher.feed([Match(process(1), any_), Match(process(2), any_), Match(process(3, exe=8, path="/b"), any_)])
     attacher.feed([Match(process(1), None), Match(process(1), None)])
@@ -200,7 +204,7 @@ def test_one_set_of_probes_for_each_executable() -> None:
     attacher.feed([Match(process(2), None)])
     attacher.close()
     assert log == [
-        "open /srv/shop", "add 1", "add 2", "open /b", "add 3",
+        "open /srv/shop", "add 1", "traced 1", "add 2", "open /b", "add 3", "traced 3",
         "remove 1", "remove 2", "close /srv/shop", "close /b",
     ]  # fmt: skip
 

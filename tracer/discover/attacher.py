@@ -49,12 +49,20 @@ class Attacher:
     """kind_of: what made the executable of a process. make: probes for it; TracerError says why there are none.
 
     report: told of each executable and process that comes and goes, with one line for people.
+    traced: told of each executable's probes once the events of its first process come through.
     """
 
-    def __init__(self, kind_of: KindOf, make: MakeTracing, report: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        kind_of: KindOf,
+        make: MakeTracing,
+        report: Callable[[str], None] = lambda line: None,
+        traced: Callable[[Tracing, Process], None] = lambda tracing, process: None,
+    ) -> None:
         self._kind_of = kind_of
         self._make = make
         self._report = report
+        self._traced = traced
         self._executables: dict[FileIdentity, Executable] = {}
         self._of_pid: dict[int, FileIdentity] = {}
         self.refused = 0  # executables beyond EXECUTABLES_MAX
@@ -72,6 +80,7 @@ class Attacher:
 
     def add(self, process: Process, criterion: Criterion) -> None:
         executable = self._executables.get(process.exe)
+        is_new = executable is None
         if executable is None:
             executable = self._start(process)
             if executable is None:
@@ -83,6 +92,9 @@ class Attacher:
                 executable.tracing.add(process, criterion)
             except TracerError as e:
                 self._report(f"process {process.pid}: {e.message}")
+                return
+            if is_new:
+                self._traced(executable.tracing, process)
 
     def remove(self, process: Process) -> None:
         executable = self._executables.get(self._of_pid.pop(process.pid, process.exe))

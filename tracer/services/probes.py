@@ -121,7 +121,8 @@ class ServiceProbes:
         out_headers: Callable[[HeaderBlock], None],
     ) -> None:
         """TracerError where no rule fits, or the kernel refuses."""
-        self.path = process.exe_path
+        self.began = time.monotonic()
+        self.path, self.kind = process.exe_path, kind
         self._options = options
         self._services = ServiceNames()
         self._out, self._out_headers = out, out_headers

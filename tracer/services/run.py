@@ -102,7 +102,7 @@ class Service:
 
     def _open_discovery(self, criteria: list[Criterion], stack: ExitStack) -> None:
         events, why = open_kernel_events() if self._options.kernel_events else (None, "--no-events")
-        attacher = Attacher(self._kind, self._make, self.note)
+        attacher = Attacher(self._kind, self._make, self.note, self._traced)
         self._discovery = Discovery(criteria, attacher, self._options.poll_s, events)
         stack.callback(self._discovery.close)
         at_once = "at once" if events else f"at the next poll ({why})"
@@ -123,14 +123,16 @@ class Service:
     def _make(self, process: Process, kind: Kind) -> Tracing | None:
         if kind.name != GO:
             raise NothingToTraceError(f"{kind.name} ({kind.why}); only Go services are traced yet")
-        started = time.monotonic()
         probes = ServiceProbes(process, kind, self._options.probes, self._span, self._headers)
         self._probes.append(probes)
+        return probes
+
+    def _traced(self, probes: Tracing, process: Process) -> None:
+        assert isinstance(probes, ServiceProbes)
         rules = ", ".join(v.rule.name for v in probes.verdicts if v.fits)
-        seconds = time.monotonic() - started
         self.note(
-            f"{process.exe_path}: process {process.pid}, {kind.go_version}: {rules} "
-            f"({probes.sites} probes, after {1000 * seconds:.0f} ms)"
+            f"{process.exe_path}: process {process.pid}, {probes.kind.go_version}: {rules} "
+            f"({probes.sites} probes, after {1000 * (time.monotonic() - probes.began):.0f} ms)"
         )
         for verdict in probes.verdicts:
             if verdict.relevant and not verdict.fits:
@@ -138,7 +140,6 @@ class Service:
             for fitted in verdict.hooks:
                 for name, reason in fitted.missing:
                     self.detail(f"  {verdict.rule.name} without {name}: {reason}")
-        return probes
 
     def _take_signals(self, stack: ExitStack) -> None:
         def stop(signum: int, frame: FrameType | None) -> None:
