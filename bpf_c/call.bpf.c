@@ -504,7 +504,7 @@ int call_deep_short(struct pt_regs *ctx)
 #endif
 #endif
 
-/* At runtime.goexit0: a goroutine ends, and its g may become another's. */
+/* At runtime.gdestroy or goexit0: a goroutine ends, and its g may become another's. */
 int goroutine_exit(struct pt_regs *ctx)
 {
 	u32 zero = 0;

@@ -187,7 +187,7 @@ struct plan_binary {
 	uint16_t chan_len_off, chan_cap_off; /* in runtime.hchan; 0, 0: not known */
 	uint64_t types_base;                 /* link address of the run-time system's types; 0: not known */
 	uint64_t
-		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.goexit0); 0 if none */
+		goexit_off; /* file offset of a cheap instruction that each goroutine passes once at its end (in runtime.gdestroy or goexit0); 0 if none */
 	struct plan_unwind unwinds[PLAN_UNWINDS]; /* where returns are probed */
 	uint32_t unwinds_why;                     /* string: why some of those are missing; "" where none is */
 };

@@ -98,7 +98,9 @@ static struct err *read_runtime(struct plan_builder *b, struct dwarf_info *dw)
 	return e;
 }
 
-/* Where the end of a goroutine can be seen cheaply. Duplicates at the stack check do no harm there. Not having it costs time, no more. */
+/* Where the end of a goroutine can be seen cheaply. Duplicates at the stack check do no harm there. Not having it costs time, no more.
+ * runtime.gdestroy is what goroutines and, from Go 1.23 on, coroutines (iter.Pull; runtime.coroswitch_m) end in; before it was split off
+ * (proc.go of Go 1.22) there was goexit0 alone. */
 static struct err *find_goexit(struct plan_builder *b)
 {
 	struct entry_site *cand _cleanup_free_ = NULL;
@@ -106,7 +108,8 @@ static struct err *find_goexit(struct plan_builder *b)
 	struct code *code = NULL;
 	size_t n = 0;
 
-	if (!func_table_find_name(b->program->funcs, "runtime.goexit0", &func, 1))
+	if (!func_table_find_name(b->program->funcs, "runtime.gdestroy", &func, 1) &&
+	    !func_table_find_name(b->program->funcs, "runtime.goexit0", &func, 1))
 		return NULL;
 	struct err *err = code_read(b->program->elf, b->program->funcs, func, &code);
 	if (!err)

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -53,7 +54,11 @@ BUILD_PATIENCE = 1200  # seconds
 
 
 class BuildError(Exception):
-    """A toolchain or a program could not be had: the message says why."""
+    """A toolchain, or what a build needs of the machine, could not be had: the message says why."""
+
+
+class SourceError(Exception):
+    """A program does not compile."""
 
 
 def cache_dir() -> Path:
@@ -99,7 +104,7 @@ def _files(source: Path | str) -> dict[str, bytes]:
 
 
 def go_program(source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False) -> Path:
-    """The path of the program, built when it is not in the cache. Raises BuildError."""
+    """The path of the program, built when it is not in the cache. Raises BuildError, SourceError."""
     files = _files(source)
     files.setdefault("go.mod", b"module example.com/program\n\ngo 1.15\n")
     exact = VERSIONS.get(version, version)
@@ -137,7 +142,8 @@ def go_program(source: Path | str, version: str = "1.26", mode: str = "default",
                 timeout=BUILD_PATIENCE,
             )
             if run.returncode:
-                raise BuildError(f"Go {exact}, {mode}: {run.stderr.strip()}")
+                at_fault = re.search(r"^\./[^:\n]+\.(go|s):\d", run.stderr, re.M)
+                raise (SourceError if at_fault else BuildError)(f"Go {exact}, {mode}: {run.stderr.strip()}")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o755)
             (work / "program").rename(program)

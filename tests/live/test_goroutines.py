@@ -9,19 +9,23 @@ from pathlib import Path
 import pytest
 from tracing import Tracer, check_accounting, of_type
 
-GOROUTINES = Path(__file__).resolve().parent / "programs" / "goroutines"
+PROGRAMS = Path(__file__).resolve().parent / "programs"
 N_GOROUTINES = 1009 * 5
 N_CALLS = N_GOROUTINES * 5
 
 
 @pytest.mark.parametrize(
-    ("version", "mode", "keep"),
-    [(version, "default", keep) for version in ("1.15", "1.19", "1.26") for keep in "01"]
+    ("name", "version", "mode", "keep"),
+    [("goroutines", version, "default", keep) for version in ("1.15", "1.19", "1.26") for keep in "01"]
     # layouts of runtime.g that are taken from a table
-    + [(version, "stripped", "1") for version in ("1.15", "1.17", "1.24", "1.26", "1.27")],
+    + [("goroutines", version, "stripped", "1") for version in ("1.15", "1.17", "1.24", "1.26", "1.27")]
+    # they end without runtime.goexit0
+    + [("coroutines", version, "default", "1") for version in ("1.24", "1.26")],
 )
-def test_goroutine_ids(version: str, mode: str, keep: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
-    program = go_program(GOROUTINES, version, mode)
+def test_goroutine_ids(
+    name: str, version: str, mode: str, keep: str, go_program: Callable[..., Path], tracer: Tracer
+) -> None:
+    program = go_program(PROGRAMS / name, version, mode)
     id_name = "id" if mode == "default" else "stack0" if version == "1.15" else "rax"
     run = tracer(
         "-b",
