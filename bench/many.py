@@ -33,7 +33,9 @@ from tracer import native
 from tracer.binary import open_binary
 from tracer.plan import ReadOptions
 from tracer.program_cache import CachedCompiler
-from tracer.session import PROGRAM_FILES, Collector, TraceOptions
+from tracer.collector import Collector
+from tracer.options import TraceOptions
+from tracer.session import PROGRAM_FILES
 
 file, mode, names = sys.argv[1], sys.argv[2], json.loads(open(sys.argv[3]).read())
 native.offsets(), native.collector()

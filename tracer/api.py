@@ -26,9 +26,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
+from tracer.collector import Collector
 from tracer.errors import TracerError
+from tracer.options import TraceOptions
 from tracer.recording import Event, Recording
-from tracer.session import Collector, Signals, Sums, TraceOptions, run_trace
+from tracer.session import Sums, run_trace
+from tracer.signals import Signals
 from tracer.summary import Summary
 
 __all__ = ["Call", "RecordedTrace", "Trace", "open_recording", "trace"]
@@ -208,7 +211,7 @@ def trace(
 ) -> Trace:
     """Trace the functions that any of `func` matches, in every process of `binary`, in `pid`, or in `command`.
 
-    options: those of tracer.session.TraceOptions: duration (seconds), max_calls, args, results, returns, string_size
+    options: those of tracer.options.TraceOptions: duration (seconds), max_calls, args, results, returns, string_size
     (bytes), depth, elements, stack (frames), buffer_size (bytes) …
     """
 

@@ -16,7 +16,7 @@ from tracer.recording import Recording
 from tracer.writers import writer
 
 if TYPE_CHECKING:
-    from tracer.session import TraceOptions
+    from tracer.options import TraceOptions
 
 
 def convert(recording: Recording, format: str, out: str | None, quiet: bool) -> None:

@@ -8,9 +8,11 @@ import sys
 import time
 
 from tracer.binary import OpenedBinary
+from tracer.collector import Collector
+from tracer.options import TraceOptions
 from tracer.plan import Plan
 from tracer.report import plural
-from tracer.session import Collector, Sums, TraceOptions
+from tracer.session import Sums
 from tracer.summary import Summary
 
 INTERVAL_S = 0.5

@@ -11,11 +11,12 @@ from typing import TextIO
 
 from tracer import __version__
 from tracer.binary import OpenedBinary
+from tracer.collector import CallerStack, Collector, Durations, OffTimes, Remainder, Split
 from tracer.errors import printable
 from tracer.plan import Frame, Plan, PlannedFunction, Program
 from tracer.progress import INTERVAL_S, Line
 from tracer.report import plural
-from tracer.session import CallerStack, Collector, Durations, OffTimes, Remainder, Split, Sums
+from tracer.session import Sums
 from tracer.summary import Summary
 
 BAR_WIDTH = 40

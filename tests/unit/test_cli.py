@@ -163,7 +163,7 @@ def test_what_is_read(
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tracer.session import TraceOptions
+    from tracer.options import TraceOptions
 
     monkeypatch.delenv("TRACER_ATTACH", raising=False)
     monkeypatch.delenv("TRACER_BUFFER", raising=False)

@@ -129,7 +129,7 @@ SERVICES_FLAGS = """
 import os, sys
 from tracer.plan import Program
 from tracer.services.probes import ProbeOptions, check_program, grouped, reading, trace_options
-from tracer.session import Collector
+from tracer.collector import Collector
 with Program(sys.argv[1]) as program:
     functions = grouped(check_program(program, frozenset()))
     plans = [program.plan([f.name], [], reading(f.expressions, f.at_return)) for f in functions]

@@ -132,6 +132,7 @@ def run(args: Namespace) -> int:
     from tracer import session
     from tracer.binary import open_binary
     from tracer.command import Command
+    from tracer.options import TraceOptions
     from tracer.rewriting import RewriteRequest, error_variables
 
     _check(args)
@@ -155,7 +156,7 @@ def run(args: Namespace) -> int:
         yes=args.yes,
     )
     return session.trace(
-        session.TraceOptions(
+        TraceOptions(
             mode="rewrite",
             binary=args.binary,
             debug_file=args.debug_file,

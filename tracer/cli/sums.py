@@ -37,7 +37,8 @@ def prepare_parser(parser: Parser, verb: str, formats: tuple[str, ...]) -> None:
 
 
 def run(args: Namespace, mode: str, returns: bool, make: Callable[[TextIO], Sums]) -> int:
-    from tracer.session import TraceOptions, trace
+    from tracer.options import TraceOptions
+    from tracer.session import trace
 
     options.check_targets(args)
     options.check_where(args)

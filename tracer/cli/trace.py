@@ -65,6 +65,7 @@ def prepare_parser(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     from tracer import session
     from tracer.convert import traced_and_converted
+    from tracer.options import TraceOptions
     from tracer.writers import FORMATS
 
     options.check_targets(args)
@@ -73,7 +74,7 @@ def run(args: Namespace) -> int:
     options.check_values(args)
     options.check_where(args)
     format = options.chosen_format(args)
-    how = session.TraceOptions(
+    how = TraceOptions(
         binary=args.binary,
         debug_file=args.debug_file,
         functions=tuple(args.func),

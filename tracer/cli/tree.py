@@ -33,7 +33,7 @@ def prepare_parser(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     from tracer.convert import traced_as_tree
-    from tracer.session import TraceOptions
+    from tracer.options import TraceOptions
 
     options.check_targets(args)
     options.check_values(args)

@@ -14,15 +14,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO
 
+from tracer.collector import Collector
 from tracer.discover.criteria import Criterion
 from tracer.discover.kinds import Kind
 from tracer.discover.procfs import Process, environment_of
 from tracer.errors import NothingToTraceError, TracerError, UsageError
+from tracer.options import TraceOptions
 from tracer.plan import Plan, Program
 from tracer.services.check import ELEMENTS, STRING_SIZE, Checker, FittedHook, Verdict, reading
 from tracer.services.engine import Engine, HeaderBlock, Span, targets
 from tracer.services.rules import Rule, all_rules
-from tracer.session import Collector, TraceOptions
 
 ENDED_MAX = 1024  # processes of one executable
 PIPE_SIZE = 1 << 20  # bytes: what the collector may be ahead of this process
