@@ -23,10 +23,10 @@ USABLE = ("net/http.serverHandler.ServeHTTP", "runtime.newproc1")
 
 
 def program_of(name: str) -> str:
+    """Of another language: nothing that this project needs, so only where there is one."""
     found = shutil.which(name)
     if not found:
-        missing(f"{name} is not installed")
-    assert found
+        pytest.skip(f"{name} is not installed")
     return found
 
 
