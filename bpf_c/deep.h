@@ -344,8 +344,8 @@ static __always_inline void read_deep(struct deep_record *d, const struct site *
 		opaque(i);
 		if (i >= STEPS_LIST || i >= again(d->now.n))
 			break; /* no list is empty, none is longer */
-		u32 at = again(d->now.first) + i;
-		struct step *s = flat.lookup(&at);
+		u64 at = again(d->now.first) + i;
+		struct step *s = flat.lookup((u32 *)&at);
 		if (!s)
 			break;
 		deep_step(d, s, i, site, n);

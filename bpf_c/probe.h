@@ -6,6 +6,8 @@
 #ifndef BPF_PROBE_H
 #define BPF_PROBE_H
 
+#include "opaque.h"
+
 #define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
 
 BPF_ARRAY(control, struct control, 1);
@@ -14,10 +16,6 @@ BPF_PERCPU_ARRAY(counters, struct fn_counters, 1);
 BPF_HASH(pids, u32, u32, 1);
 
 #define add(field) __sync_fetch_and_add(&(field), 1)
-
-/* Keep the compiler from knowing x: it must not drop a bounds check that the verifier wants to see. What is checked is a u64: of
- * a u32 the compiler checks one copy and uses another. */
-#define opaque(x) asm volatile("" : "+r"(x))
 
 /* Without a tail call in it a program's stack would be its CPU's (collector/doctor.h, doctor_private_stacks). Nothing is ever in here. */
 BPF_PROG_ARRAY(nothing, 1);

@@ -5,6 +5,8 @@
 #ifndef BPF_TELEMETRY_H
 #define BPF_TELEMETRY_H
 
+#include "opaque.h"
+
 #ifndef LOG_LEVEL
 #define LOG_LEVEL 0
 #endif
@@ -29,19 +31,20 @@ BPF_HASH(telemetry, struct telemetry_key, u64, TELEMETRY_MAX);
 /* Count one error at this place. Cold: called only where something failed. */
 static __always_inline void telemetry_count(u16 file, u16 line, s32 error)
 {
-	struct telemetry_key key = { .file = file, .line = line, .error = error };
-	struct telemetry_key other = {};
-	u64 one = 1;
-	u64 *n = telemetry.lookup(&key);
+	/* a struct telemetry_key, in one word (opaque.h) */
+	u64 key = file | (u64)line << 16 | (u64)(u32)error << 32, other = 0, one = 1;
+
+	opaque(key);
+	u64 *n = telemetry.lookup((struct telemetry_key *)&key);
 
 	if (!n) {
 		/* insert fails where another CPU was first, and with -E2BIG where the map is full */
-		if (!telemetry.insert(&key, &one))
+		if (!telemetry.insert((struct telemetry_key *)&key, &one))
 			return;
-		n = telemetry.lookup(&key);
+		n = telemetry.lookup((struct telemetry_key *)&key);
 	}
 	if (!n)
-		n = telemetry.lookup(&other);
+		n = telemetry.lookup((struct telemetry_key *)&other);
 	if (n)
 		__sync_fetch_and_add(n, 1);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tests/vm on each stock kernel in QEMU, and on this machine's own, and shows what came of it: `make test-vm`.
 
-    scripts/test_vm.py [--jobs N] [--again] [--all] [RUN...] [-- PYTEST ARGUMENT...]
+    scripts/test_vm.py [--jobs N] [--again] [--all | --spread] [RUN...] [-- PYTEST ARGUMENT...]
 
 What each run found out is left in build/vm/RUN.json, from which scripts/kernels_doc.py makes docs/kernels.md; its
 output is in build/vm/RUN/. With VM_KERNEL=FOLDER that kernel is the only one that is booted. Exit status: 0 where every
@@ -23,7 +23,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Plan:
     select: str = ""  # as pytest's -k
     variables: tuple[str, ...] = ()  # NAME=VALUE
     long: bool = False  # only where it is named, or with --all
+    spread: str | None = ""  # with --spread: what to select instead; "" for all the same, None to leave it out
 
     @property
     def in_guest(self) -> bool:
@@ -60,12 +61,12 @@ class Plan:
 
 # The longest first: two can run beside each other.
 PLANS = (
-    Plan("newest", "newest", (), "not rewriting and not zoo"),
-    Plan("newest-rewriting", "newest", (), "rewriting"),
-    Plan("6.12", "6.12", (), "not rewriting and not zoo"),
+    Plan("newest", "newest", (), "not rewriting and not zoo", spread="not rewriting and not zoo and not compiled_here"),
     Plan("6.1", "6.1", (), "not rewriting and not zoo"),
-    Plan("6.12-rewriting", "6.12", (), "rewriting"),
-    Plan("6.1-rewriting", "6.1", (), "rewriting"),
+    Plan("newest-rewriting", "newest", (), "rewriting"),
+    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="tracing or features"),
+    Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
+    Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused"),
     Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
     Plan("newest-zoo", "newest", (), "zoo", long=True),
     Plan("6.1-zoo", "6.1", (), "zoo", long=True),
@@ -297,6 +298,7 @@ def main(arguments: list[str]) -> int:
         help=f"{', '.join(names)}; default: all but {', '.join(p.name for p in PLANS if p.long)}",
     )
     parser.add_argument("--all", action="store_true", help="these too")
+    parser.add_argument("--spread", action="store_true", help="of each kernel what others do not show: half the time")
     parser.add_argument("--timeout", type=int, default=TIMEOUT_S, help=f"seconds for a run; default: {TIMEOUT_S}")
     parser.add_argument("--last-failed", action="store_true", help="only the tests that failed the last time")
     parser.add_argument("--again", action="store_true", help="what fails is run once more, alone, and that is told")
@@ -306,6 +308,8 @@ def main(arguments: list[str]) -> int:
         if name not in names:
             parser.error(f"no run {name!r}: there are {', '.join(names)}")
     plans = [p for p in PLANS if p.name in options.runs or (not options.runs and (options.all or not p.long))]
+    if options.spread:
+        plans = [replace(p, select=p.spread or p.select) for p in plans if p.spread is not None]
     own_kernel = bool(os.environ.get("VM_KERNEL"))
     if own_kernel:
         plans = [Plan("folder", "folder")] + [plan for plan in plans if not plan.in_guest]

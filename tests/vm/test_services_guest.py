@@ -50,7 +50,7 @@ def test_a_bind_is_told(version: str) -> None:
         seen: list[tuple[str, int]] = []
 
         def ended() -> bool:
-            seen.extend((e.source, e.port) for e in events.take() if e.pid == binder.pid)
+            seen.extend((e.source, e.port) for e in events.take() if e.pid == binder.pid and e.source != "exec")
             return ("exit", 0) in seen
 
         until(ended, "the end of the process")
