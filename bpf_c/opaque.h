@@ -10,4 +10,20 @@
  * does not see that what was there before is gone, and follows all the rest once for each thing that was. */
 #define opaque(x) asm volatile("" : "+r"(x))
 
+/* Let the verifier see here whether it has been in this very state before: it looks only where branches meet, and keeps a state to look at
+ * only after eight instructions and two branches (is_state_visited() in kernel/bpf/verifier.c). x: a number that it does not know. */
+#define checkpoint(x)                                                                                                  \
+	asm volatile("if %0 == 0 goto +0\n\t"                                                                          \
+		     "if %0 == 1 goto +0\n\t"                                                                          \
+		     "if %0 == 2 goto +0\n\t"                                                                          \
+		     "if %0 == 3 goto +0\n\t"                                                                          \
+		     "if %0 == 4 goto +0\n\t"                                                                          \
+		     "if %0 == 5 goto +0\n\t"                                                                          \
+		     "if %0 == 6 goto +0\n\t"                                                                          \
+		     "if %0 == 7 goto +0\n\t"                                                                          \
+		     "if %0 == 8 goto +0\n\t"                                                                          \
+		     "if %0 == 9 goto +0"                                                                              \
+		     :                                                                                                 \
+		     : "r"(x))
+
 #endif

@@ -48,6 +48,13 @@ struct where_room {
 /* What is known of a value makes the verifier follow the rest of the program once for each: let it know nothing. */
 #define where_forget(w, answer) ((answer) ^= (w)->unknown)
 
+/* The same, which the compiler does not put off. */
+#define where_forget_here(w, x)                                                                                        \
+	do {                                                                                                           \
+		where_forget(w, x);                                                                                    \
+		opaque(x);                                                                                             \
+	} while (0)
+
 static __always_inline u64 where_not(u64 answer)
 {
 	return answer == WHERE_YES ? WHERE_NO : answer == WHERE_NO ? WHERE_YES : answer;
