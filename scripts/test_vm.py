@@ -62,15 +62,21 @@ class Plan:
 # The longest first: two can run beside each other.
 PLANS = (
     Plan("newest", "newest", (), "not rewriting and not zoo", spread="not rewriting and not zoo and not compiled_here"),
-    Plan("6.1", "6.1", (), "not rewriting and not zoo"),
-    Plan("newest-rewriting", "newest", (), "rewriting"),
-    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="tracing or features"),
+    Plan(
+        "6.1",
+        "6.1",
+        (),
+        "not rewriting and not zoo",
+        spread="not rewriting and not zoo and not compiled_here and not costs",
+    ),
+    Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies)"),
+    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="sixteen or features and not costs"),
     Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
     Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused"),
     Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
     Plan("newest-zoo", "newest", (), "zoo", long=True),
     Plan("6.1-zoo", "6.1", (), "zoo", long=True),
-    Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit"),
+    Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit", spread="sixteen"),
     Plan("own", "local", (), "not zoo"),
     Plan("machine", "host"),
 )
@@ -330,14 +336,15 @@ def main(arguments: list[str]) -> int:
         print(error.report(), file=sys.stderr)
         return 3
     one = run_again if options.last_failed else run
-    # What this machine's own kernel does, and QEMU itself, is tried when nothing else runs.
-    guests, others = [p for p in plans if p.in_guest], [p for p in plans if not p.in_guest]
+    # What this machine's own kernel does, and QEMU itself, is tried when nothing else runs; in CI beside guests.
+    alone = [] if options.spread else [plan for plan in plans if not plan.in_guest]
+    groups = [[plan for plan in plans if plan not in alone], *([plan] for plan in alone)]
     results: list[Result] = []
-    for together in (guests, *([p] for p in others)):
+    for together in groups:
         with ThreadPoolExecutor(max(1, options.jobs)) as pool:
             results += pool.map(lambda plan: one(plan, arguments[split + 1 :], options.timeout), together)
     if options.again:
-        for i, plan in enumerate([*guests, *others]):
+        for i, plan in enumerate(plan for together in groups for plan in together):
             if results[i].problems:
                 results[i] = run_again(plan, arguments[split + 1 :], options.timeout)
     print(table(results))
