@@ -203,14 +203,14 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 #elif defined(COMPACT)
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {
-	u32 first = bpf_get_smp_processor_id() * CPU_SLOTS;
+	u64 first = bpf_get_smp_processor_id() * CPU_SLOTS, owner = tid;
 
 #pragma unroll
-	for (u32 i = 0; i < CPU_SLOTS; i++) {
-		u32 number = first + i;
-		struct slot *slot = slots.lookup(&number);
+	for (u64 i = 0; i < CPU_SLOTS; i++) {
+		u64 number = first + i;
+		struct slot *slot = slots.lookup((u32 *)&number);
 
-		if (slot && !claims.insert(&number, &tid)) {
+		if (slot && !claims.insert((u32 *)&number, (u32 *)&owner)) {
 			slot->number = number;
 			return (struct call_record *)slot;
 		}
@@ -220,15 +220,14 @@ static __always_inline struct call_record *reserve_record(u32 tid, const enum va
 
 static __always_inline int submit_record(struct pt_regs *ctx, struct call_record *r)
 {
-	u32 number = ((struct slot *)r)->number;
-	u64 size = r->head.used;
+	u64 number = ((struct slot *)r)->number, size = r->head.used;
 	int error;
 
 	opaque(size);
 	if (size > sizeof(r->data))
 		size = sizeof(r->data);
 	error = events.ringbuf_output(r, sizeof(struct record) + size, BPF_RB_NO_WAKEUP);
-	claims.delete(&number);
+	claims.delete((u32 *)&number);
 	return error;
 }
 #else
