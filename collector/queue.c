@@ -84,12 +84,13 @@ void queue_publish(struct queue *q)
 		wake_other(q);
 }
 
-static void wait_until(struct queue *q, const struct timespec *deadline)
+/* False where the deadline is over. Woken can be also who has nothing to do: by a call that was meant for its wait before. */
+static bool wait_until(struct queue *q, const struct timespec *deadline)
 {
-	if (deadline)
-		pthread_cond_timedwait(&q->wake, &q->lock, deadline);
-	else
-		pthread_cond_wait(&q->wake, &q->lock);
+	int error =
+		deadline ? pthread_cond_timedwait(&q->wake, &q->lock, deadline) : pthread_cond_wait(&q->wake, &q->lock);
+
+	return !error;
 }
 
 /* Room for `need` bytes behind `put`. False where the taker is gone. */
@@ -164,8 +165,8 @@ const void *queue_take(struct queue *q, int timeout_ms, enum block_kind *kind_re
 			deadline.tv_nsec %= 1000000000;
 			pthread_mutex_lock(&q->lock);
 			atomic_store(&q->taker_waits, true);
-			if (is_empty(q))
-				wait_until(q, &deadline);
+			while (is_empty(q) && wait_until(q, &deadline))
+				;
 			atomic_store(&q->taker_waits, false);
 			pthread_mutex_unlock(&q->lock);
 			if (is_empty(q))
