@@ -61,24 +61,36 @@ class Plan:
 
 # The longest first: two can run beside each other.
 PLANS = (
-    Plan("newest", "newest", (), "not rewriting and not zoo", spread="not rewriting and not zoo and not compiled_here"),
+    Plan(
+        "newest",
+        "newest",
+        (),
+        "not rewriting and not zoo",
+        spread="not rewriting and not zoo and not compiled_here and not condition",
+    ),
     Plan(
         "6.1",
         "6.1",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and not zoo and not compiled_here and not costs",
+        spread="not rewriting and not zoo and not compiled_here and not sleepable_program",
     ),
     Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies)"),
-    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="sixteen or features and not costs"),
+    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="sixteen or features and not sleepable_program"),
     Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
+    Plan(
+        "newest-preempt-full",
+        "newest",
+        ("preempt=full",),
+        "sixteen or growing or fit",
+        spread="sixteen and (ring or multi)",
+    ),
     Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused"),
     Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
     Plan("newest-zoo", "newest", (), "zoo", long=True),
     Plan("6.1-zoo", "6.1", (), "zoo", long=True),
-    Plan("newest-preempt-full", "newest", ("preempt=full",), "sixteen or growing or fit", spread="sixteen"),
-    Plan("own", "local", (), "not zoo"),
     Plan("machine", "host"),
+    Plan("own", "local", (), "not zoo"),
 )
 
 
