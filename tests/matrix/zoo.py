@@ -88,9 +88,9 @@ def trace(zoo: Path, folder: Path, seed: int = 1, rounds: int = 7, options: tupl
     return own, traced
 
 
-def check(version: str, build: str, seed: int = 1, rounds: int = 7) -> Tally:
+def check(version: str, build: str, seed: int = 1, rounds: int = 7, options: tuple[str, ...] = ()) -> Tally:
     """Build, trace, compare."""
     zoo = program(version, build)
     with tempfile.TemporaryDirectory() as text:
-        own, traced = trace(zoo, Path(text), seed, rounds)
+        own, traced = trace(zoo, Path(text), seed, rounds, options)
         return compare(read_lines(own), read_lines(traced), Limits(), BUILDS[build].values)
