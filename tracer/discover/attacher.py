@@ -43,6 +43,7 @@ class Executable:
     tracing: Tracing | None
     why_not: str = ""  # where it is not traced
     processes: dict[int, Process] = field(default_factory=dict)
+    told: bool = False  # that it is traced
 
 
 class Attacher:
@@ -80,7 +81,6 @@ class Attacher:
 
     def add(self, process: Process, criterion: Criterion) -> None:
         executable = self._executables.get(process.exe)
-        is_new = executable is None
         if executable is None:
             executable = self._start(process)
             if executable is None:
@@ -93,7 +93,8 @@ class Attacher:
             except TracerError as e:
                 self._report(f"process {process.pid}: {e.message}")
                 return
-            if is_new:
+            if not executable.told:
+                executable.told = True
                 self._traced(executable.tracing, process)
 
     def remove(self, process: Process) -> None:
