@@ -76,6 +76,9 @@ struct err *collector_set_pid(struct collector *c, uint32_t pid, bool allowed);
 /* One line about what the verifier said of each program: "call_regs: 312 insns, processed 1240 of 1000000". */
 const char *collector_load_report(struct collector *c);
 
+/* Did the verifier give up on call_deep? What is loaded then reads TURNS_SHORT parts of a call's values, instead of TURNS_MAX (bpf_c/record.h). */
+bool collector_shortened(const struct collector *c);
+
 /* Attach all sites, still disabled. ERR_CHANGED if the file is not what was planned; ERR_KERNEL where taking the probes away again
  * would take long and options.force is not set. */
 struct err *collector_attach(struct collector *c);

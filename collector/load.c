@@ -203,6 +203,7 @@ static struct err *load_variant(struct collector *c, struct loader *l, int varia
 		p->insns = p->shorter;
 		p->n_insns = p->n_short;
 		p->shorter = NULL;
+		l->shortened = true;
 		name = "call_deep_short";
 		p->fd = program_load(c, variant, attach_type, log, LOG_SIZE);
 	}
@@ -326,6 +327,11 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size)
 const char *collector_load_report(struct collector *c)
 {
 	return c->loader ? c->loader->report : "";
+}
+
+bool collector_shortened(const struct collector *c)
+{
+	return c->loader && c->loader->shortened;
 }
 
 void collector_loader_destroy(struct collector *c)

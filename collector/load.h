@@ -43,6 +43,7 @@ struct loader {
 	bool guard_sleepable;
 	bool perform_ret, sleepable;                   /* -DPERFORM_RET, -DSLEEPABLE */
 	bool where, where_goid, where_table, where_by; /* -DWHERE, … (bpf_c/where.h) */
+	bool shortened;                                /* call_deep_short is loaded in call_deep's place */
 	struct loaded_program programs[PROGRAM_VARIANTS];
 	char report[1024];
 	size_t n_links;

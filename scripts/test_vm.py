@@ -66,7 +66,7 @@ PLANS = (
         "newest",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and not zoo and not compiled_here and not condition",
+        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not condition and not many_perf",
     ),
     Plan(
         "6.1",
@@ -76,7 +76,13 @@ PLANS = (
         spread="not rewriting and not zoo and not compiled_here and not sleepable_program",
     ),
     Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies)"),
-    Plan("6.12", "6.12", (), "not rewriting and not zoo", spread="sixteen or features and not sleepable_program"),
+    Plan(
+        "6.12",
+        "6.12",
+        (),
+        "not rewriting and not zoo",
+        spread="sixteen or zoo and 1.24 or features and not sleepable_program",
+    ),
     Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
     Plan(
         "newest-preempt-full",
@@ -87,8 +93,8 @@ PLANS = (
     ),
     Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused"),
     Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
-    Plan("newest-zoo", "newest", (), "zoo", long=True),
-    Plan("6.1-zoo", "6.1", (), "zoo", long=True),
+    Plan("newest-zoo", "newest", (), "zoo", spread=None),
+    Plan("6.1-zoo", "6.1", (), "zoo", spread=None),
     Plan("machine", "host"),
     Plan("own", "local", (), "not zoo"),
 )

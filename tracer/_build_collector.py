@@ -64,6 +64,8 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size);
 struct err *collector_allow_pid(struct collector *c, uint32_t pid);
 struct err *collector_set_pid(struct collector *c, uint32_t pid, bool allowed);
 const char *collector_load_report(struct collector *c);
+bool collector_shortened(const struct collector *c);
+#define TURNS_SHORT ...
 struct err *collector_attach(struct collector *c);
 double collector_detach_seconds(const struct collector *c);
 struct err *collector_start(struct collector *c);
@@ -148,6 +150,7 @@ bool doctor_private_stacks(void);
 
 SOURCE = """
 #include <stdlib.h>
+#include "bpf_c/record.h"
 #include "collector/collector.h"
 #include "collector/doctor.h"
 #include "collector/watch.h"

@@ -159,6 +159,15 @@ class Collector:
     def load_report(self) -> str:
         return text(self._ffi, self._lib.collector_load_report(self._collector))
 
+    def load_warning(self) -> str | None:
+        """Where the kernel does not take the whole program: what that leaves out."""
+        if not self._lib.collector_shortened(self._collector):
+            return None
+        return (
+            "this kernel's verifier cannot follow the whole program: of one call's nested values "
+            f"{self._lib.TURNS_SHORT} parts are read, the others are null (record full)"
+        )
+
     def allow_pid(self, pid: int) -> None:
         self._check(self._lib.collector_allow_pid(self._collector, pid))
 

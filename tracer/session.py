@@ -188,6 +188,8 @@ class _Trace:
         beside(lambda: collector.load(blob))
         self.watch.lap("load")
         messages.detail(collector.load_report())
+        if warning := collector.load_warning():
+            messages.warning(warning)
         if self.command:
             stack.callback(self.command.cancel)
             pid = self.command.fork()

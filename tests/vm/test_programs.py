@@ -64,7 +64,10 @@ def check_variant(function: str, size: int, env: dict[str, str], tracer: Tracer,
     }
     assert call["args"] == wanted[function]
     check_accounting(run.events[-1])
-    check_verifier(run.stderr)
+    found = check_verifier(run.stderr)
+    # the whole program is loaded, but where the shorter is asked for: that one's user is told
+    assert ("call_deep_short" in found) == (function == "deep" and "TRACER_CALL_DEEP" in env)
+    assert ("call_deep_short" in found) == ("this kernel's verifier cannot follow the whole program" in run.stderr)
 
 
 @pytest.mark.parametrize(("verb", "key"), [("count", "calls"), ("hist", "count"), ("stack", "count")])
@@ -113,10 +116,11 @@ def test_compiled_here_is_compiled_there() -> None:
     assert Compiler().compile(assemble("call.bpf.c"), flags) == blob
 
 
-def check_verifier(stderr: str) -> None:
+def check_verifier(stderr: str) -> dict[str, tuple[int, int, int]]:
     """Half of what the verifier may follow is left; or there is a shorter form, which is tested too."""
     found = guest.note_verifier(stderr)
     assert found
     for name, (_, followed, limit) in found.items():
         most = limit if name == "call_deep" else limit // 2
         assert 0 < followed <= most, f"{name}: {followed} of {limit}"
+    return found

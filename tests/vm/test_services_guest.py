@@ -76,3 +76,5 @@ def test_every_request_has_one_span(tracer: Tracer) -> None:
     found = [(e["kind"], e["attributes"]["http.response.status_code"]) for e in run.events if e["type"] == "span"]
     each = {("server", 200): 60, ("server", 503): 9, ("client", 200): 60, ("client", 503): 9}
     assert {one: found.count(one) for one in found} == each
+    # a request leads through interfaces and slices: the whole program is what reads it
+    assert "call_deep" in guest.note_verifier(run.stderr, "services/"), run.stderr

@@ -173,6 +173,7 @@ class ServiceProbes:
             self._collector.load(compiler.program("call.bpf.c", self._collector.cflags()))
         finally:
             compiler.cancel()
+        self.load_report, self.load_warning = self._collector.load_report(), self._collector.load_warning()
         self._collector.attach()
         return Engine(targets(calls), targets(returns), self._named, self._named_headers)
 

@@ -134,6 +134,9 @@ class Service:
             f"{process.exe_path}: process {process.pid}, {probes.kind.go_version}: {rules} "
             f"({probes.sites} probes, after {1000 * (time.monotonic() - probes.began):.0f} ms)"
         )
+        if probes.load_warning:
+            self.warning(probes.load_warning)
+        self.detail(f"  {probes.load_report}")
         for verdict in probes.verdicts:
             if verdict.relevant and not verdict.fits:
                 self.detail(f"  not {verdict.rule.name}: {verdict.why}")
