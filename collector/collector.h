@@ -64,7 +64,7 @@ struct err *collector_add_plan(struct collector *c, const struct plan *plan, int
 /* -D flags that the plans need, space separated ("-DDATA_MAX=1024 -DCHUNK_MAX=256 …"), for the compiler. Valid until destroy. */
 const char *collector_cflags(struct collector *c);
 
-/* Make the maps and load what the compiler made (format: collector/load.h). ERR_KERNEL with the verifier's last lines, ERR_PRIVILEGE. */
+/* Make the maps and load what the compiler made (format: blob.h). ERR_KERNEL with the verifier's last lines, ERR_PRIVILEGE. */
 struct err *collector_load(struct collector *c, const void *blob, size_t size);
 
 struct err *collector_allow_pid(struct collector *c, uint32_t pid);

@@ -11,13 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blob.h"
 #include "btf.h"
 #include "mappings.h"
 
-#define BLOB_MAGIC "GSPROG1"
-#define INSNS_MAX 1000000 /* the verifier's own limit */
-#define REFS_MAX 4096
-#define NAME_MAX_ 64
 #define CPUS_MAX 8192        /* CONFIG_NR_CPUS of the largest kernels */
 #define LOG_SIZE (16u << 20) /* before Linux 6.4 the beginning of a longer log is kept, not the reason at its end */
 
@@ -33,94 +30,33 @@ long bpf_call(int cmd, void *attr, size_t size)
 	return syscall(SYS_bpf, cmd, attr, size);
 }
 
-struct cursor {
-	const uint8_t *p;
-	size_t left;
-};
-
-static bool take(struct cursor *in, void *out, size_t n)
+static int map_of(const void *to, const char *name)
 {
-	if (in->left < n)
-		return false;
-	memcpy(out, in->p, n);
-	in->p += n;
-	in->left -= n;
-	return true;
+	return map_by_name(to, name);
 }
 
-static bool take_name(struct cursor *in, char name[NAME_MAX_])
+/* Keep the instructions of a program that sites may need. */
+static struct err *take_program(void *to, struct blob_program *program)
 {
-	uint32_t n;
-
-	if (!take(in, &n, 4) || n >= NAME_MAX_ || !take(in, name, n))
-		return false;
-	name[n] = 0;
-	return true;
-}
-
-static struct err *bad_blob(const char *what)
-{
-	return err_create(ERR_MALFORMED, "the compiled program is damaged: %s", what);
-}
-
-static struct err *read_program(struct collector *c, struct loader *l, struct cursor *in)
-{
-	char name[NAME_MAX_];
-	uint32_t n, refs;
+	struct loaded_program *programs = ((struct collector *)to)->loader->programs, *deep = &programs[PROGRAM_DEEP];
 	int variant = -1;
 
-	if (!take_name(in, name) || !take(in, &n, 4) || n > INSNS_MAX)
-		return bad_blob("header of a program");
-	for (int i = 0; i < PROGRAM_VARIANTS; i++)
-		if (!strcmp(name, variant_names[i]))
-			variant = i;
-	bool is_short = !strcmp(name, "call_deep_short");
-	struct bpf_insn *insns = calloc(n ? n : 1, sizeof(*insns));
-	if (!insns)
-		return &err_nomem;
-	if (!take(in, insns, n * sizeof(*insns)) || !take(in, &refs, 4) || refs > REFS_MAX) {
-		free(insns);
-		return bad_blob("instructions");
-	}
-	for (uint32_t i = 0; i < refs; i++) {
-		uint32_t at;
-		int fd;
-
-		if (!take(in, &at, 4) || !take_name(in, name) || at >= n || (fd = map_by_name(c, name)) < 0 ||
-		    insns[at].code != (BPF_LD | BPF_DW | BPF_IMM)) {
-			free(insns);
-			return bad_blob("reference to a map");
-		}
-		insns[at].src_reg = BPF_PSEUDO_MAP_FD;
-		insns[at].imm = fd;
-	}
-	if (is_short && !l->programs[PROGRAM_DEEP].shorter) {
-		l->programs[PROGRAM_DEEP].shorter = insns;
-		l->programs[PROGRAM_DEEP].n_short = n;
+	if (!strcmp(program->name, "call_deep_short") && !deep->shorter) {
+		deep->shorter = program->insns;
+		deep->n_short = program->n_insns;
+		program->insns = NULL;
 		return NULL;
 	}
-	if (variant < 0 || l->programs[variant].insns) {
-		free(insns);
-		return variant < 0 ? NULL : bad_blob("a program twice");
-	}
-	l->programs[variant].insns = insns;
-	l->programs[variant].n_insns = n;
-	return NULL;
-}
-
-static struct err *read_blob(struct collector *c, struct loader *l, const void *blob, size_t size)
-{
-	struct cursor in = { blob, size };
-	char magic[8];
-	uint32_t n;
-
-	if (!take(&in, magic, 8) || memcmp(magic, BLOB_MAGIC, 8) || !take(&in, &n, 4) || n > 64)
-		return bad_blob("magic");
-	for (uint32_t i = 0; i < n; i++) {
-		struct err *err = read_program(c, l, &in);
-		if (err)
-			return err;
-	}
+	for (int i = 0; i < PROGRAM_VARIANTS; i++)
+		if (!strcmp(program->name, variant_names[i]))
+			variant = i;
+	if (variant < 0)
+		return NULL;
+	if (programs[variant].insns)
+		return blob_damaged("a program twice");
+	programs[variant].insns = program->insns;
+	programs[variant].n_insns = program->n_insns;
+	program->insns = NULL;
 	return NULL;
 }
 
@@ -193,7 +129,7 @@ static struct err *load_variant(struct collector *c, struct loader *l, int varia
 	if (!log)
 		return &err_nomem;
 	if (!p->insns)
-		return bad_blob("a program is missing");
+		return blob_damaged("a program is missing");
 	const char *name = variant_names[variant], *asked = getenv("TRACER_CALL_DEEP");
 	bool is_short = p->shorter && asked && !strcmp(asked, "short");
 
@@ -314,8 +250,9 @@ struct err *collector_load(struct collector *c, const void *blob, size_t size)
 	err = maps_make(c, l);
 	if (!err)
 		err = maps_fill(c, l);
+	const struct blob_reader reader = { .to = c, .map_fd = map_of, .take = take_program };
 	if (!err)
-		err = read_blob(c, l, blob, size);
+		err = blob_read(blob, size, &reader);
 	if (!err && !l->sleepable) {
 		/* else what cannot be read is no address of the program */
 		c->fault_arg = mappings_create();

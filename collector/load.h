@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the compiler's child process hands over, and what loading keeps of it.
- *
- * The blob, little endian and without padding: "GSPROG1\0", u32 programs; each program: u32 length and bytes of its name (call_regs,
- * call_few, call_many, call_deep, call_deep_short, goroutine_exit, goroutine_unwound, count_hit, hist_hit, stack_hit, status_hit, thread_switch; those that no site needs may be left out), u32 instructions and 8 bytes for each, u32 references to maps; each reference: u32 index of the LD_IMM64
- * instruction whose immediate the map's descriptor becomes, u32 length and bytes of the map's name. */
+/* Loading the programs of a blob (blob.h), and what is kept of that. */
 #ifndef COLLECTOR_LOAD_H
 #define COLLECTOR_LOAD_H
 

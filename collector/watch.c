@@ -13,13 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blob.h"
 #include "load.h"
 #include "ringbuf.h"
 
-#define BLOB_MAGIC "GSPROG1"
 #define RING_SIZE (1u << 17) /* 5,000 events: a moment in which a machine starts as many processes */
-#define INSNS_MAX 4096
-#define NAME_SIZE 64
 #define KPROBE_PMU_TYPE "/sys/bus/event_source/devices/kprobe/type"
 
 static const struct source {
@@ -122,69 +120,27 @@ static void attach(struct watch *w, int source, const struct bpf_insn *insns, si
 		note_missing(w, source, "no raw tracepoint");
 }
 
-struct cursor {
-	const uint8_t *p;
-	size_t left;
-};
-
-static bool take(struct cursor *in, void *out, size_t n)
+static int map_of(const void *to, const char *name)
 {
-	if (in->left < n)
-		return false;
-	memcpy(out, in->p, n);
-	in->p += n;
-	in->left -= n;
-	return true;
+	const struct watch *w = to;
+
+	return !strcmp(name, "events") ? w->ring_fd : !strcmp(name, "lost") ? w->lost_fd : -1;
 }
 
-static bool take_name(struct cursor *in, char name[NAME_SIZE])
+static struct err *take_program(void *to, struct blob_program *program)
 {
-	uint32_t n;
+	struct watch *w = to;
 
-	if (!take(in, &n, 4) || n >= NAME_SIZE || !take(in, name, n))
-		return false;
-	name[n] = 0;
-	return true;
-}
-
-/* One program of the blob, its maps put in. False: damaged. */
-static bool read_program(struct watch *w, struct cursor *in)
-{
-	struct bpf_insn insns[INSNS_MAX];
-	char name[NAME_SIZE], map[NAME_SIZE];
-	uint32_t n, refs, at;
-	int source = -1;
-
-	if (!take_name(in, name) || !take(in, &n, 4) || n > INSNS_MAX || !take(in, insns, n * sizeof(*insns)) ||
-	    !take(in, &refs, 4) || refs > INSNS_MAX)
-		return false;
-	for (uint32_t i = 0; i < refs; i++) {
-		if (!take(in, &at, 4) || !take_name(in, map) || at >= n ||
-		    insns[at].code != (BPF_LD | BPF_DW | BPF_IMM))
-			return false;
-		if (!strcmp(map, "events"))
-			insns[at].imm = w->ring_fd;
-		else if (!strcmp(map, "lost"))
-			insns[at].imm = w->lost_fd;
-		else
-			return false;
-		insns[at].src_reg = BPF_PSEUDO_MAP_FD;
-	}
 	for (int i = 0; i < WATCH_SOURCES; i++)
-		if (!strcmp(name, sources[i].program))
-			source = i;
-	if (source >= 0 && w->progs[source] < 0)
-		attach(w, source, insns, n);
-	return true;
+		if (!strcmp(program->name, sources[i].program) && w->progs[i] < 0)
+			attach(w, i, program->insns, program->n_insns);
+	return NULL;
 }
 
 struct err *watch_open(const void *blob, size_t size, struct watch **ret)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	struct cursor in = { blob, size };
 	struct err *err;
-	char magic[8];
-	uint32_t n;
 	bool any = false;
 
 	if (!w)
@@ -208,15 +164,11 @@ struct err *watch_open(const void *blob, size_t size, struct watch **ret)
 		watch_close(w);
 		return err;
 	}
-	if (!take(&in, magic, 8) || memcmp(magic, BLOB_MAGIC, 8) || !take(&in, &n, 4) || n > 64) {
+	const struct blob_reader reader = { .to = w, .map_fd = map_of, .take = take_program };
+	err = blob_read(blob, size, &reader);
+	if (err) {
 		watch_close(w);
-		return err_create(ERR_MALFORMED, "the compiled program is damaged");
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		if (!read_program(w, &in)) {
-			watch_close(w);
-			return err_create(ERR_MALFORMED, "the compiled program is damaged");
-		}
+		return err;
 	}
 	for (int i = 0; i < WATCH_SOURCES; i++)
 		any |= !w->missing[i][0];

@@ -11,7 +11,7 @@
 
 struct watch;
 
-/* blob: what the compiler made of watch.bpf.c (format: load.h). What this kernel lacks is left out, see watch_missing(); ERR_KERNEL,
+/* blob: what the compiler made of watch.bpf.c (format: blob.h). What this kernel lacks is left out, see watch_missing(); ERR_KERNEL,
  * ERR_PRIVILEGE where nothing of it can be had. */
 struct err *watch_open(const void *blob, size_t size, struct watch **ret);
 void watch_close(struct watch *w); /* NULL is legal */
