@@ -90,8 +90,7 @@ static bool classify_quickly(const uint8_t *p, size_t left, uint64_t addr, struc
 	return true;
 }
 
-/* Index of the instruction at addr, or SIZE_MAX. */
-static size_t find_insn(const struct code *code, uint64_t addr)
+size_t code_find(const struct code *code, uint64_t addr)
 {
 	size_t lo = 0, hi = code->n;
 
@@ -129,7 +128,7 @@ static bool leads_to_morestack(const struct code *code, const struct func_table 
 		case INSN_JMP:
 			/* before the call, the check may go through a jump to a shared tail */
 			if (!called) {
-				size_t to = inside(code, in->target) ? find_insn(code, in->target) : SIZE_MAX;
+				size_t to = inside(code, in->target) ? code_find(code, in->target) : SIZE_MAX;
 				if (to == SIZE_MAX)
 					return false;
 				i = to - 1;
@@ -157,7 +156,7 @@ static void find_check(struct code *code, const struct func_table *funcs, uint8_
 			continue;
 		if (in->cls != INSN_JCC || !inside(code, in->target))
 			return;
-		to = find_insn(code, in->target);
+		to = code_find(code, in->target);
 		if (to == SIZE_MAX || !leads_to_morestack(code, funcs, to, &jump))
 			return;
 		in->check = true;
@@ -183,7 +182,7 @@ static struct err *find_entry_block(struct code *code, const struct func_table *
 			code->has_indirect = true;
 		if ((in->cls != INSN_JMP && in->cls != INSN_JCC) || !inside(code, in->target) || is_back_jump[i])
 			continue;
-		size_t to = find_insn(code, in->target);
+		size_t to = code_find(code, in->target);
 		if (to == SIZE_MAX)
 			return err_create(ERR_MALFORMED, "a branch at 0x%llx goes into the middle of an instruction",
 					  (unsigned long long)in->addr);

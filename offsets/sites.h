@@ -47,6 +47,9 @@ struct code {
 struct err *code_read(struct elf_file *elf, const struct func_table *funcs, const struct func *func, struct code **ret);
 void code_destroy(struct code *code);
 
+/* Index of the instruction at addr, or SIZE_MAX. */
+size_t code_find(const struct code *code, uint64_t addr);
+
 #define INSN_NAME_MAX 32 /* as long as Capstone's */
 
 /* The mnemonic of an instruction. */

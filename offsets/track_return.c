@@ -42,20 +42,6 @@ static void flow_deinit(struct flow *f)
 }
 #define _cleanup_flow_ __attribute__((cleanup(flow_deinit)))
 
-static size_t insn_at(const struct code *code, uint64_t addr)
-{
-	size_t lo = 0, hi = code->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (code->insns[mid].addr < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < code->n && code->insns[lo].addr == addr ? lo : SIZE_MAX;
-}
-
 static bool is_branch(const struct insn *in)
 {
 	return in->cls == INSN_JMP || in->cls == INSN_JCC;
@@ -72,7 +58,7 @@ static struct err *find_blocks(struct flow *f)
 	f->leader[0] = 1;
 	for (size_t i = 0; i < code->n; i++) {
 		const struct insn *in = &code->insns[i];
-		size_t to = is_branch(in) ? insn_at(code, in->target) : SIZE_MAX;
+		size_t to = is_branch(in) ? code_find(code, in->target) : SIZE_MAX;
 
 		if (to != SIZE_MAX)
 			f->leader[to] = 1;
@@ -140,7 +126,7 @@ static void follow_block(struct flow *f, uint32_t block)
 
 		follow_insn(f, i, &s);
 		if (is_branch(in)) {
-			size_t to = insn_at(code, in->target);
+			size_t to = code_find(code, in->target);
 			if (to != SIZE_MAX)
 				come_to(f, to, &s);
 		}
