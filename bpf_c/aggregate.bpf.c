@@ -44,6 +44,15 @@ static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct contro
 		add(n->return_hits);
 	if (passed_over(ctx, site, ctl, n, ctl->filter_pids ? bpf_get_current_pid_tgid() >> 32 : 0))
 		return 0;
+#if !defined(WITH_COUNT) || defined(WHERE)
+	if (moved_on(ctx, site)) {
+		if (site->kind == SITE_ENTRY)
+			add(n->calls_lost);
+		else
+			add(n->returns_lost);
+		return 0;
+	}
+#endif
 #ifndef WHERE
 	if (site->kind == SITE_ENTRY && left_out(ctl, n) != WAITING_WANTED)
 		return 0;
@@ -71,8 +80,12 @@ static __always_inline int where_hit(struct pt_regs *ctx, const struct site *sit
 #endif
 	where_init(&w, &room, ctx, site, ctl, &g, id);
 	if (site->kind == SITE_ENTRY) {
-		if (!where_begins(&w, ctx, site, n))
+		if (!where_begins(&w, ctx, site, n)) {
+#ifdef WHERE_TABLE
+			where_refused(&w, ctx, site, ctl, &g, id, n);
+#endif
 			return 0;
+		}
 		if (!late)
 			left = left_out(ctl, n);
 #ifdef WHERE_BY
@@ -260,8 +273,7 @@ int hist_hit(struct pt_regs *ctx)
 	}
 #endif
 #ifdef PERFORM_RET
-	if (!(site->flags & SITE_BEFORE_RET))
-		perform_ret(ctx);
+	perform_ret(ctx, site);
 #endif
 	return 0;
 }

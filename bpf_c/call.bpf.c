@@ -320,6 +320,10 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		add(n->return_hits);
 	if (passed_over(ctx, site, ctl, n, id >> 32))
 		return 0;
+	if (moved_on(ctx, site)) {
+		count_lost(site, n);
+		return 0;
+	}
 	u64 now = bpf_ktime_get_ns(), left = WAITING_WANTED;
 	struct goroutine g = {};
 	int late = 0;
@@ -330,8 +334,12 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
 	where_init(&w, &room, ctx, site, ctl, &g, id);
-	if (site->filter && site->kind == SITE_ENTRY && !where_begins(&w, ctx, site, n))
+	if (site->filter && site->kind == SITE_ENTRY && !where_begins(&w, ctx, site, n)) {
+#ifdef WHERE_TABLE
+		where_refused(&w, ctx, site, ctl, &g, id, n);
+#endif
 		return 0;
+	}
 #ifdef WHERE_TABLE
 	late = site->flags & SITE_DECIDES_LATE;
 #endif
@@ -370,7 +378,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 #endif
 		if (end != END_WANTED) {
 #ifdef PERFORM_RET
-			perform_ret(ctx);
+			perform_ret(ctx, site);
 #endif
 			return 0;
 		}
@@ -472,8 +480,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}
 #ifdef PERFORM_RET
-	if (site->kind == SITE_RETURN && !(site->flags & SITE_BEFORE_RET))
-		perform_ret(ctx);
+	perform_ret(ctx, site);
 #endif
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "opaque.h"
 
+#define PAGE_BYTES 4096   /* a program is loaded at a multiple of it */
 #define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
 
 BPF_ARRAY(control, struct control, 1);
@@ -106,12 +107,35 @@ static __always_inline int left_alone(const struct site *site, struct control *c
 }
 #endif
 
+/* Is this hit no longer at its instruction? The programs of one probe run one after another, each on the registers that the one before it
+ * has left: another tracer's can have performed the RET, or skipped the call, and there is nothing to be seen any more. Here a RET is taken
+ * back where the kernel tells its address; perform_ret() performs it again, or the kernel does. */
+static __always_inline int moved_on(struct pt_regs *ctx, const struct site *site)
+{
+	if (!((ctx->ip - site->addr) & (PAGE_BYTES - 1)))
+		return 0;
 #ifdef PERFORM_RET
-/* RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
-static __always_inline void perform_ret(struct pt_regs *ctx)
+	if (site->kind == SITE_RETURN && !(site->flags & SITE_BEFORE_RET)) {
+		u64 ip = bpf_get_func_ip(ctx), sp = ctx->sp;
+
+		if (ip && !((ip - site->addr) & (PAGE_BYTES - 1))) {
+			ctx->ip = ip;
+			ctx->sp = sp - 8;
+			return 0;
+		}
+	}
+#endif
+	return 1;
+}
+
+#ifdef PERFORM_RET
+/* At a RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
+static __always_inline void perform_ret(struct pt_regs *ctx, const struct site *site)
 {
 	u64 to = 0, sp = ctx->sp;
 
+	if (site->kind != SITE_RETURN || site->flags & SITE_BEFORE_RET)
+		return;
 	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
 		return; /* then the kernel steps it, as without us */
 	ctx->ip = to;

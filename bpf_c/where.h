@@ -252,6 +252,29 @@ static __always_inline int where_wait(struct open_key *key, struct waiting_call 
 	return error;
 }
 
+/* The entry does not let this call through. What waits at its place was left by a panic, say, and the return that comes is not its. */
+static __always_inline void where_refused(struct where *w, struct pt_regs *ctx, const struct site *site,
+					  const struct control *ctl, struct goroutine *g, u64 id, struct fn_counters *n)
+{
+	struct open_key key;
+	struct waiting_call *before;
+
+	if (!(site->flags & SITE_WAITS))
+		return;
+#ifndef WHERE_GOID
+	read_goroutine(ctx, site, ctl, id, g);
+#endif
+	where_key(&key, w, site, g, id);
+	before = waiting.lookup(&key);
+	if (!before)
+		return;
+	if (before->state == WAITING_UNDECIDED) {
+		add(n->decided);
+		add(n->filtered);
+	}
+	waiting.delete(&key);
+}
+
 /* There was no room for a call that waits. */
 static __always_inline void where_lose(struct open_key *key, struct fn_counters *n)
 {

@@ -50,6 +50,10 @@ def offcpu() -> Path:
     return go_versions.go_program(OFFCPU)
 
 
+def returns() -> Path:
+    return go_versions.go_program(COUNTS.parent / "returns")
+
+
 def web() -> Path:
     return go_versions.go_program(COUNTS.parent / "web", "1.26")
 
@@ -132,6 +136,7 @@ def build_all() -> None:
         zoo.program(version, build)
     counts()
     offcpu()
+    returns()
     web()
     shapes()
     untouched()
