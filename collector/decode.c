@@ -13,6 +13,7 @@ static void take_stack(struct record_view *view, const struct chunk_view *v)
 	if (v->len < sizeof(*view->stack) || (uintptr_t)v->data % 8)
 		return;
 	view->stack = (const void *)v->data;
+	view->n_chain = 0; /* of a damaged recording's record this may be a second one */
 	view->chain = (const void *)(v->data + sizeof(*view->stack));
 	while (view->n_chain < (v->len - sizeof(*view->stack)) / 8 && view->n_chain < STACK_FRAMES &&
 	       view->chain[view->n_chain])
@@ -433,6 +434,8 @@ void decode_follow(struct decoder *d, uint64_t addr, uint32_t type, uint32_t n_p
 static void decode_items(struct decoder *d, const struct place *p, uint32_t type, uint64_t size, uint64_t shown,
 			 uint64_t total)
 {
+	if (shown > d->values_left)
+		shown = d->values_left;
 	d->ops->list_begin(d, shown, total);
 	path_push(d, (struct path_part){ .kind = PATH_INDEX });
 	for (uint64_t i = 0; i < shown; i++) {

@@ -284,6 +284,18 @@ static void slot_value(struct decoder *d, const struct place *slot, bool indirec
 		decode_value(d, &p, type);
 }
 
+/* Is the value to be hidden for its key? Also where the key may be text that is not known: better too little is shown than too much. */
+static bool key_hides(struct decoder *d, const struct path_part *part, uint32_t type)
+{
+	const struct go_type *t = type_at(d, type);
+
+	if (!d->mask)
+		return false;
+	if (part->kind == PATH_STRING)
+		return mask_hides_bytes(d->mask, part->bytes, part->n);
+	return part->kind == PATH_PAIR && (!t || t->kind == GO_STRING || t->kind == GO_INTERFACE);
+}
+
 static void show_slots(struct decoder *d, const struct map_walk *w, uint64_t total)
 {
 	const struct plan_map *m = w->m;
@@ -305,7 +317,7 @@ static void show_slots(struct decoder *d, const struct map_walk *w, uint64_t tot
 		if (!object)
 			slot_value(d, &slot.key, m->key_indirect, m->key);
 		d->ops->map_value(d, object);
-		if (part.kind == PATH_STRING && mask_hides_bytes(d->mask, part.bytes, part.n))
+		if (key_hides(d, &part, m->key))
 			d->ops->masked(d);
 		else
 			slot_value(d, &slot.elem, m->elem_indirect, m->elem);

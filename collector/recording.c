@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "decode.h"
 #include "drain.h"
@@ -127,9 +127,13 @@ void recording_end(struct collector *c, struct jout *out, uint64_t now)
 	(64 *                                                                                                          \
 	 STEPS_MAX) /* a record has no more than STEPS_MAX chunks; those of calls that are held are asked for later */
 
+#define BLOCK_SIZE_MAX (1u << 28) /* a plan of 100,000 functions has some 60 MB */
+
+/* Read, not mapped: a file that is mapped and then shrinks would end the process by SIGBUS. */
 struct replay {
-	const uint8_t *p;
-	size_t left;
+	FILE *file;
+	uint8_t *block; /* the one in hand */
+	size_t room;
 	uint64_t records;
 	struct recording_head head;
 	uint64_t n_faults; /* so far; the last of them are kept */
@@ -142,25 +146,47 @@ static struct err *damaged(const struct replay *r, const char *what)
 	return err_create(ERR_MALFORMED, "the recording is damaged after %" PRIu64 " records: %s", r->records, what);
 }
 
-/* The next block; *kind_ret 0 at the end of the file. The bytes are where they are mapped, aligned to 8. */
+static struct err *cut_off(const struct replay *r)
+{
+	return ferror(r->file) ? err_create(ERR_IO, "reading the recording: %s", strerror(errno))
+			       : damaged(r, "it is cut off");
+}
+
+/* The next block; *kind_ret 0 at the end of the file. The bytes stand until the next call, aligned to 8. */
 static struct err *next_block(struct replay *r, uint32_t *kind_ret, const void **data_ret, uint32_t *size_ret)
 {
 	uint32_t head[2];
+	size_t n = fread(head, 1, sizeof(head), r->file);
 
 	*kind_ret = 0;
-	if (!r->left)
+	if (!n && feof(r->file))
 		return NULL;
-	if (r->left < sizeof(head))
-		return damaged(r, "it is cut off");
-	memcpy(head, r->p, sizeof(head));
-	uint64_t whole = sizeof(head) + (((uint64_t)head[0] + 7) & ~UINT64_C(7));
-	if (whole > r->left)
-		return damaged(r, "it is cut off");
+	if (n < sizeof(head))
+		return cut_off(r);
+	if (head[0] > BLOCK_SIZE_MAX)
+		return damaged(r, "a block is too long");
+	size_t padded = ((size_t)head[0] + 7) & ~(size_t)7;
+	/* No more is asked for than came: what a damaged head says need not be there. */
+	for (n = 0; n < padded;) {
+		size_t wanted = padded < r->room ? padded : r->room;
+
+		if (n == wanted) {
+			uint8_t *more = realloc(r->block, 2 * r->room);
+
+			if (!more)
+				return &err_nomem;
+			r->block = more;
+			r->room *= 2;
+			continue;
+		}
+		size_t got = fread(r->block + n, 1, wanted - n, r->file);
+		if (!got)
+			return cut_off(r);
+		n += got;
+	}
 	*kind_ret = head[1];
 	*size_ret = head[0];
-	*data_ret = r->p + sizeof(head);
-	r->p += whole;
-	r->left -= whole;
+	*data_ret = r->block;
 	return NULL;
 }
 
@@ -312,14 +338,13 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 {
 	const void *data;
 	uint32_t kind, size;
+	char magic[8];
 	struct err *err;
 
-	if (r->left < 8 || memcmp(r->p, RECORDING_MAGIC, 6))
+	if (fread(magic, 1, sizeof(magic), r->file) < sizeof(magic) || memcmp(magic, RECORDING_MAGIC, 6))
 		return err_create(ERR_MALFORMED, "it is no recording");
-	if (memcmp(r->p, RECORDING_MAGIC, 8))
+	if (memcmp(magic, RECORDING_MAGIC, sizeof(magic)))
 		return err_create(ERR_UNSUPPORTED, "it is a recording of another version; hint: use a newer tracer");
-	r->p += 8;
-	r->left -= 8;
 	err = next_block(r, &kind, &data, &size);
 	if (err)
 		return err;
@@ -348,38 +373,55 @@ static struct err *read_head(struct replay *r, struct collector_options *o)
 	return NULL;
 }
 
+static void replay_close(struct replay *r)
+{
+	if (!r)
+		return;
+	if (r->file)
+		fclose(r->file);
+	free(r->block);
+	free(r);
+}
+
+static struct err *replay_open(int fd, struct replay **ret)
+{
+	struct replay *r = *ret = calloc(1, sizeof(*r));
+	int own;
+
+	if (!r)
+		return &err_nomem;
+	r->room = 1u << 16;
+	r->block = malloc(r->room);
+	own = dup(fd);
+	r->file = own < 0 ? NULL : fdopen(own, "rb");
+	if (r->block && r->file && !fseek(r->file, 0, SEEK_SET))
+		return NULL;
+	if (!r->file && own >= 0)
+		close(own);
+	return r->block ? err_create(ERR_IO, "opening the recording: %s", strerror(errno)) : &err_nomem;
+}
+
 struct err *collector_replay(int fd, const struct collector_options *options, struct collector **ret)
 {
 	struct collector_options o = *options;
 	struct collector *c = NULL;
-	struct replay *r = calloc(1, sizeof(*r));
+	struct replay *r;
 	struct stat st;
-	void *bytes;
 	struct err *err;
 
 	*ret = NULL;
-	if (!r)
-		return &err_nomem;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_size) {
-		free(r);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_size)
 		return err_create(ERR_MALFORMED, "it is no recording");
-	}
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED) {
-		free(r);
-		return err_create(ERR_IO, "mmap: %s", strerror(errno));
-	}
-	r->p = bytes;
-	r->left = (size_t)st.st_size;
-	err = read_head(r, &o);
+	err = replay_open(fd, &r);
+	if (!err)
+		err = read_head(r, &o);
 	if (!err)
 		err = collector_create(&o, &c);
 	if (!err)
 		err = replay_all(r, c);
 	if (c)
 		c->options.tracer_version = c->options.mask = c->options.where = ""; /* they were in r */
-	munmap(bytes, (size_t)st.st_size);
-	free(r);
+	replay_close(r);
 	*ret = c;
 	return err;
 }

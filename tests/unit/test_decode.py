@@ -653,6 +653,21 @@ def test_hostile_ways(script: Script, output: str) -> None:
         assert {json.loads(line)["type"] for line in lines} <= {"call", "return", "process"}
 
 
+def test_elements_without_size(script: Script) -> None:
+    """No memory bounds how many there are."""
+    script.struct("struct{}", 0)
+    script.type("[n]struct{}", ARRAY, 0, "struct{}", 1 << 40)
+    script.func("main.f")
+    script.site()
+    script.value("p", "[n]struct{}", (0, 0, REGISTER, 0))
+    script.begin(elements=2**32 - 1)
+    script.record()
+    (line,) = script.run()
+    event = json.loads(line)
+    assert 0 < len(event["args"]["p"]) < 100_000
+    assert event["notes"]["p"] == [f"partial: {len(event['args']['p'])} of {1 << 40}"]
+
+
 # ---- expressions and masks (what they lead to in real programs: tests/live/test_args.py) --------------------
 
 

@@ -347,6 +347,30 @@ def test_string_keys(script: Script, show_key: Show, chunk: Chunk, value: Any, n
     assert show_key("name", *chunks) == (value, notes)
 
 
+@pytest.mark.parametrize(
+    ("chunk", "value"),
+    [
+        (((2, OK, 0x5000, b"password"),), {"password": "***"}),
+        (((2, OK, 0x5000, b"username"),), {"username": 1}),
+        (((2, OK, 0x5000, b"pass"),), "***"),  # cut off, as by -Z 4
+        (((2, FAULT, 0x5000, b""),), "***"),
+        ((), "***"),
+    ],
+)
+def test_a_mask_and_keys_that_are_not_known(script: Script, show: Show, chunk: Any, value: Any) -> None:
+    """What stands behind a key that the mask cannot be held against is hidden."""
+    k = script.types["string"]
+    script.type("map", MAP, 8)
+    script.lines += [f"map 1 {k} 0 0 0 200 0 8 24 24 24 0", "mask ^pass(word)?$"]
+    group = bytes([1, *[EMPTY_SLOT] * 7]) + words(0x5000, 8, 1, *[0] * 21)
+    shown, notes = show("map", (0x1000,), (0, OK, 0x1000, swiss_header(1, 0x2000, 0)), (1, OK, 0x2000, group), *chunk)
+    if value == "***":
+        assert [pair[1] for pair in shown] == ["***"]
+    else:
+        assert shown == value
+    assert ("masked" in str(notes)) == ("***" in str(shown))
+
+
 def test_a_chain_of_buckets_without_end(script: Script, show: Show) -> None:
     old(script)
     chunks = (
