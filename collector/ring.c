@@ -27,6 +27,9 @@ struct drain {
 	int epoll;
 	uint32_t pass; /* records taken in this pass */
 	uint64_t lost_told, lost_looked;
+	/* Ends of processes up to `ends_seen` are told of once all that was in the buffer then has been taken; 0: none to come. */
+	uint64_t ends_seen;
+	unsigned long ends_behind;
 };
 
 /* One record from the kernel's buffer. False: enough for this pass. */
@@ -104,6 +107,19 @@ static void settle(struct drain *d)
 	}
 }
 
+/* Tell of processes that have ended, behind their last records. */
+static void tell_ends(struct drain *d, uint64_t now)
+{
+	if (d->perf) {
+		processes_report(d->c->processes, d->c->queue, now - PERF_SLACK_NS);
+		return;
+	}
+	if (!d->ends_seen || (d->ring && !ringbuf_taken(d->ring, d->ends_behind)))
+		return;
+	processes_report(d->c->processes, d->c->queue, d->ends_seen);
+	d->ends_seen = 0;
+}
+
 void drain_run(struct drain *d)
 {
 	struct collector *c = d->c;
@@ -115,9 +131,13 @@ void drain_run(struct drain *d)
 		bool more;
 
 		processes_poll(c->processes);
+		if (!d->ends_seen) {
+			d->ends_seen = monotonic_ns();
+			d->ends_behind = d->ring ? ringbuf_end(d->ring) : 0;
+		}
 		more = take_all(d, now > PERF_SLACK_NS ? now - PERF_SLACK_NS : 0);
 		if (!more) {
-			processes_report(c->processes, c->queue, d->perf ? now - PERF_SLACK_NS : now);
+			tell_ends(d, now);
 			queue_publish(c->queue);
 		}
 		now = monotonic_ns();

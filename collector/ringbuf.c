@@ -81,7 +81,12 @@ void ringbuf_take(struct ringbuf *r, bool (*fn)(void *arg, const void *data, siz
 		__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
 }
 
-size_t ringbuf_used(const struct ringbuf *r)
+unsigned long ringbuf_end(const struct ringbuf *r)
 {
-	return __atomic_load_n(r->producer, __ATOMIC_RELAXED) - *r->consumer;
+	return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
+bool ringbuf_taken(const struct ringbuf *r, unsigned long place)
+{
+	return (long)(*r->consumer - place) >= 0;
 }

@@ -22,7 +22,8 @@ void ringbuf_close(struct ringbuf *r);
  * taken too. The bytes are the kernel's again when this returns. */
 void ringbuf_take(struct ringbuf *r, bool (*fn)(void *arg, const void *data, size_t size), void *arg);
 
-/* Bytes reserved and not yet taken. */
-size_t ringbuf_used(const struct ringbuf *r);
+/* Where what is reserved by now ends; has all before such a place been taken? A record that is not submitted yet holds up those behind it. */
+unsigned long ringbuf_end(const struct ringbuf *r);
+bool ringbuf_taken(const struct ringbuf *r, unsigned long place);
 
 #endif
