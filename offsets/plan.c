@@ -353,8 +353,8 @@ static struct err *choose_entry(struct plan_builder *b, const struct plan_func *
 
 		if (!t->valid || t->sp_cfa > -8 || (t->wrote && follows))
 			continue;
-		/* nor can a condition be asked where a call is not told from a turn of the loop */
-		if (cand[c].can_duplicate && (!b->returns || b->where))
+		/* nor can a condition be asked, nor each hit be counted, where a call is not told from a turn of the loop */
+		if (cand[c].can_duplicate && (!b->returns || b->where || b->options->each_hit))
 			continue;
 		if (b->options->at_call && best != SIZE_MAX)
 			break;
@@ -555,6 +555,9 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 			b, f,
 			code->entry_is_target && b->where
 				? "its first instruction is a loop's head: a condition cannot be asked once a call"
+			: code->entry_is_target && b->options->each_hit
+				? "its first instruction is a loop's head: each turn would be summed or sampled as a "
+				  "call"
 			: code->entry_is_target && !b->returns
 				? "its first instruction is a loop's head: without its returns a call cannot be "
 				  "told from a turn of the loop"

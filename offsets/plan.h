@@ -227,6 +227,7 @@ struct plan_options {
 	bool raw_words;     /* of functions whose types are not known, read the words that may be theirs, as they are */
 	/* The entry site is the first there is, where every parameter still stands as the caller put it; returns are at each RET. */
 	bool at_call;
+	bool each_hit; /* each hit stands for a call (sums, samples): refuse functions of which a call is told from a turn of a loop only later */
 	uint32_t string_size; /* bytes, most that is read of a string */
 	uint32_t depth;       /* pointer hops */
 	uint32_t elements;    /* of a slice, array or map */

@@ -131,7 +131,7 @@ struct plan {
     ...;
 };
 struct plan_options {
-    bool args, results, returns, optional, raw_words, at_call;
+    bool args, results, returns, optional, raw_words, at_call, each_hit;
     uint32_t string_size, depth, elements;
     const char *const *expressions;
     size_t n_expressions;

@@ -64,6 +64,7 @@ class TraceOptions:
             depth=self.depth,
             elements=self.elements,
             raw_words=self.raw_words,
+            each_hit=self.mode == "hist" or bool(self.sample_each) or bool(self.max_rate),
             expressions=self.expressions,
             where=self.where,
             by=self.by,

@@ -63,6 +63,7 @@ class ReadOptions:
     returns: bool = True
     optional: bool = True  # without debug information: no values, instead of an error
     raw_words: bool = False  # the words of functions whose types are not known
+    each_hit: bool = False  # sums and samples: no functions whose first instruction is a loop's head
     string_size: int = 256
     depth: int = 2
     elements: int = 64

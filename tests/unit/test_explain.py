@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from tracer.options import TraceOptions
+from tracer.plan import Program
+
 ROOT = Path(__file__).resolve().parents[2]
 INLINING = ROOT / "tests" / "live" / "programs" / "inlining"
 PANICS = ROOT / "tests" / "live" / "programs" / "panics"
@@ -200,3 +203,17 @@ def test_errors(go_program: GoProgram, args: list[str], status: int, error: str)
     out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (out.returncode, out.stdout) == (status, "")
     assert out.stderr.startswith(error)
+
+
+@pytest.mark.parametrize("asked", [{"mode": "hist"}, {"sample_each": 2}, {"max_rate": 10}])
+def test_refused_where_each_hit_counts(go_program: GoProgram, asked: dict[str, Any]) -> None:
+    """A turn of its loop would be taken for a call."""
+    path = go_program(FLOATS)
+    for reading, refused in (
+        (TraceOptions(binary=str(path)).reading, False),
+        (TraceOptions(binary=str(path), **asked).reading, True),
+    ):
+        with Program(str(path)) as program, program.plan(["main.spin"], [], reading) as plan:
+            (function,) = plan.functions()
+            assert bool(function.refused) == refused
+            assert not refused or "each turn would be summed or sampled as a call" in str(function.refused)
