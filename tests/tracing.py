@@ -135,6 +135,18 @@ def symbol(path: Path, name: str) -> tuple[int, int]:
         return found["st_value"], found["st_size"]
 
 
+def threads_of(pid: int) -> str:
+    """What each thread of a process waits for: its name, system call, and stack in the kernel (root)."""
+    lines = []
+    for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
+        for name in ("comm", "syscall", "wchan", "stack"):
+            try:
+                lines.append(f"{task.name} {name}: {(task / name).read_text().strip()}")
+            except OSError as e:
+                lines.append(f"{task.name} {name}: {e.strerror}")
+    return "\n".join(lines)
+
+
 class Tracing:
     """A tracer in the background. stdout and stderr go to files, or stdout to a pipe of the test's own."""
 
@@ -199,7 +211,11 @@ class Tracing:
 
     def finish(self, timeout: float = PATIENCE) -> Run:
         """Wait until it ends by itself."""
-        self.process.wait(timeout)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired as e:
+            standing = threads_of(self.process.pid)
+            raise AssertionError(f"it did not end within {e.timeout:g} s: {self.stderr}\n{standing}") from None
         return Run(self.process.returncode, self.out_path.read_text(errors="replace"), self.stderr)
 
     def stop(self, timeout: float = PATIENCE) -> Run:

@@ -9,7 +9,7 @@ import time
 import guest
 import pytest
 from guest import LONG
-from tracing import Tracer, check_accounting, check_error, of_type
+from tracing import Tracer, check_accounting, check_error, of_type, until
 
 pytestmark = pytest.mark.vm
 
@@ -48,6 +48,7 @@ def test_the_start_line_tells_what_detaching_costs(tracer: Tracer) -> None:
     assert functions > 20
     said = re.search(r"takes up to (\d+) s then: this kernel takes probes away one by one", tracing.stderr)
     assert said, tracing.stderr
+    until(lambda: tracing.count("call") > 0, "a call", LONG)
     begun = time.monotonic()
     tracing.interrupt()
     run = tracing.finish(LONG)
