@@ -7,10 +7,9 @@ import dataclasses
 import os
 import sys
 import tempfile
-import threading
 from typing import TYPE_CHECKING, Any
 
-from tracer import output
+from tracer import output, threads
 from tracer.errors import TracerError, printable
 from tracer.recording import Recording
 from tracer.writers import writer
@@ -59,8 +58,7 @@ def traced_as_tree(options: TraceOptions) -> int:
             except BaseException as e:
                 problems.append(e)
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+        thread = threads.start(run)
         try:
             status = trace(dataclasses.replace(options, format="jsonl", out_fd=write_fd, output=None))
         finally:

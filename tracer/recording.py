@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from tracer import native, output
+from tracer import native, output, threads
 from tracer.errors import TracerError, UsageError, take, text
 from tracer.summary import Summary
 
@@ -80,8 +79,7 @@ class Recording:
             finally:
                 os.close(write_fd)
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+        thread = threads.start(run)
         try:
             with os.fdopen(read_fd, encoding="utf-8") as lines:
                 for line in lines:

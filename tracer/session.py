@@ -11,13 +11,12 @@ import dataclasses
 import os
 import select
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tracer import output, processes
+from tracer import output, processes, threads
 from tracer.binary import OpenedBinary, open_binary
 from tracer.collector import EVENT_MODES, Collector
 from tracer.command import Command
@@ -73,8 +72,7 @@ class Watcher:
         self._collector = collector
         self._signals = signals
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run)
 
     def _run(self) -> None:
         while not self._stopping and not self.event:
@@ -374,6 +372,7 @@ class _Trace:
                     left = COMMAND_POLL_S if left is None else min(left, COMMAND_POLL_S)
                 # rounded up, else it would turn idly in the last millisecond
                 poll.poll(None if left is None else int(1000 * left) + 1)
+                self.signals.take_wakes()
         finally:
             if pidfd is not None:
                 os.close(pidfd)

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 from typing import Any, Callable, NoReturn, TypeVar
 
+from tracer import threads
 from tracer.errors import EXIT_INTERRUPTED
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ class Signals:
         """Set while there is a trace to end; until then a signal ends the set-up."""
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
 
     def __enter__(self) -> Signals:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -31,11 +32,14 @@ class Signals:
             # jobs ignore it, and then means it when it sends it.
             if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
                 self._before[signum] = signal.signal(signum, self._on_signal)
+        # also what another thread takes wakes this one, in which Python runs the handler
+        self._wakeup_before = signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
         self.close()
 
     def close(self) -> None:
@@ -60,6 +64,13 @@ class Signals:
         self.received = signum
         self.disable()
         self.wake()
+
+    def take_wakes(self) -> None:
+        """Whatever they were for is known by now."""
+        try:
+            os.read(self.wake_read, 4096)
+        except BlockingIOError:
+            pass
 
     def wake(self) -> None:
         try:
@@ -90,9 +101,7 @@ def beside(work: Callable[[], T]) -> T:
         except BaseException as e:
             errors.append(e)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join()
+    threads.start(run).join()
     if errors:
         raise errors[0]
     return results[0]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from tracer import __version__
+from tracer import __version__, threads
 from tracer.errors import TracerError, UsageError, printable
 from tracer.services.lines import WallClock
 from tracer.services.metrics import Metrics
@@ -68,8 +68,7 @@ class Otlp:
         self._complained = self._failing = False
         self._in_flight = 0
         self.sent = self.dropped = self.failed = 0
-        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, "otlp")
 
     def add(self, report: Report) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO
 
+from tracer import threads
 from tracer.collector import Collector
 from tracer.discover.criteria import Criterion
 from tracer.discover.kinds import Kind
@@ -151,8 +152,7 @@ class ServiceProbes:
             self.engine = self._prepare()
             self._lock = threading.Lock()
             self._collector.start()
-            self._thread = threading.Thread(target=self._read, args=(lines,), name="events", daemon=True)
-            self._thread.start()
+            self._thread = threads.start(lambda: self._read(lines), "events")
             self._stack = stack.pop_all()
             self._write_fd = write_fd
 

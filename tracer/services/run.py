@@ -157,6 +157,9 @@ class Service:
 
         for signum, handler in ((signal.SIGINT, stop), (signal.SIGTERM, stop), (signal.SIGHUP, reload)):
             stack.callback(signal.signal, signum, signal.signal(signum, handler))
+        # also what another thread takes wakes this one
+        before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        stack.callback(signal.set_wakeup_fd, before)
 
     def _wake(self) -> None:
         try:
