@@ -432,10 +432,18 @@ static struct err *refuse(struct plan_builder *b, struct plan_func *f, const cha
 	return plan_intern(b, why, &f->refused);
 }
 
+/* Are parameters and results asked for? Where only a condition on pid, goid or duration looks whether they hide it, there may be none. */
+static bool needs_types(const struct plan_builder *b)
+{
+	return b->options->args || b->options->results || (b->where && plan_condition_needs_types(b->where));
+}
+
 /* Without debug information for this function: its words, where they are asked for; else has_types stays 0. */
 static struct err *unknown_signature(struct plan_builder *b, struct plan_func *f, const struct func *func,
 				     struct abi_layout *abi_ret, size_t *n_params_ret)
 {
+	if (!needs_types(b))
+		return NULL;
 	if (b->options->raw_words)
 		return plan_raw_signature(b, f, func, abi_ret, n_params_ret);
 	if (!b->dwarf) /* said once, of the binary */
@@ -456,7 +464,7 @@ struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, con
 	struct err *err;
 
 	*df_ret = NULL;
-	if (!b->options->args && !b->options->results && !(b->where && plan_condition_needs_types(b->where)))
+	if (!needs_types(b) && !(b->where && plan_condition_wants_types(b->where)))
 		return NULL;
 	if (!b->dwarf)
 		return unknown_signature(b, f, func, abi_ret, n_params_ret);
@@ -475,10 +483,10 @@ struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, con
 		return w;
 	}
 	err = add_signature(b, f, df);
-	if (!err && df->results_missing)
+	if (!err && df->results_missing && needs_types(b))
 		err = plan_warn(b, f,
 				"the debug information of this Go version leaves the results out: they may be missing");
-	else if (!err && df->results_inferred)
+	else if (!err && df->results_inferred && needs_types(b))
 		err = plan_warn(b, f, "results were inferred from a caller: names and named types may differ");
 	if (!err) {
 		err = plan_layout(b, f, func, df, abi_ret, n_params_ret, dict_ret);

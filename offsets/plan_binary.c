@@ -200,7 +200,7 @@ struct err *plan_read_binary(struct plan_builder *b)
 	if (err)
 		return err;
 	bin->has_dwarf = 1;
-	if (b->options->args || b->options->results || (b->where && plan_condition_needs_types(b->where))) {
+	if (b->options->args || b->options->results || (b->where && plan_condition_wants_types(b->where))) {
 		b->dwarf = dw;
 		err = read_layouts(b, dw);
 	}

@@ -61,17 +61,22 @@ static bool is_special(const char *name)
 	return false;
 }
 
-static bool names_values(const struct expression *e)
+static bool has_name(const struct expression *e, bool special)
 {
 	for (uint16_t i = 1; e && i < e->n; i++)
-		if (e->nodes[i].op == EXPR_NAME && !is_special(expression_string(e, &e->nodes[i])))
+		if (e->nodes[i].op == EXPR_NAME && is_special(expression_string(e, &e->nodes[i])) == special)
 			return true;
 	return false;
 }
 
 bool plan_condition_needs_types(const struct plan_condition *c)
 {
-	return names_values(c->parsed) || names_values(c->by);
+	return has_name(c->parsed, false) || has_name(c->by, false);
+}
+
+bool plan_condition_wants_types(const struct plan_condition *c)
+{
+	return plan_condition_needs_types(c) || has_name(c->parsed, true) || has_name(c->by, true);
 }
 
 /* ---- types --------------------------------------------------------------------------------------------------- */

@@ -27,8 +27,11 @@ struct plan_condition {
 struct err *plan_condition_create(const struct plan_options *options, struct plan_condition **ret);
 void plan_condition_destroy(struct plan_condition *c);
 
-/* Does it name anything but pid, goid and duration? Else no types are needed. */
+/* Does it name anything but pid, goid and duration? Else it can do without types. */
 bool plan_condition_needs_types(const struct plan_condition *c);
+
+/* Does it name anything? Where types are known, a parameter or result may be called pid, and is then what is meant. */
+bool plan_condition_wants_types(const struct plan_condition *c);
 
 /* Give it the types of a function, whose signature is in the plan. Where it does not fit: a function that a pattern found gets its
  * `refused`; for one that was named it is ERR_USAGE with the place. */

@@ -102,6 +102,67 @@ def test_where_it_is_decided(
     assert bool(found["leave"]) == late
 
 
+HIDING = """package main
+
+import (
+	"fmt"
+	"os"
+)
+
+//go:noinline
+func wait(pid int, goid uint32, duration string) int { return pid + int(goid) + len(duration) }
+
+//go:noinline
+func answer(n int) (pid int) { return n + 1 }
+
+func main() { fmt.Println(wait(len(os.Args), 7, "1s"), answer(2)) }
+"""
+
+
+@pytest.mark.parametrize("values", [(), ("--no-values",)], ids=["values", "none"])
+@pytest.mark.parametrize(
+    ("function", "where", "enter", "leave"),
+    [
+        ("main.wait", "pid == 5", "(s64)w->regs[0]", ""),
+        ("main.wait", "goid == 5", "(u32)w->regs[1]", ""),
+        ("main.wait", 'duration == "x"', "(u64)w->regs[2]", ""),
+        ("main.answer", "pid == 5", "", "(s64)w->regs[0]"),
+        ("main.answer", "goid == 5", "w->goid", ""),
+        ("main.main", "pid == 5", "w->pid", ""),
+        ("runtime.memmove", "pid == 5", "w->pid", ""),
+    ],
+)
+def test_a_parameter_hides_a_special_name(
+    function: str,
+    where: str,
+    enter: str,
+    leave: str,
+    values: tuple[str, ...],
+    go_program: Callable[..., Path],
+    offsets_cmd: Command,
+) -> None:
+    """Also where no values are read, as by count, hist and stack."""
+    run = offsets_cmd("plan", go_program(HIDING), function, *values, "--where", where)
+    assert run.returncode == 0, run.stderr
+    answer = json.loads(run.stdout)
+    (found,) = answer["filters"]
+    assert enter in found["enter"] and leave in found["leave"] and found["late"] == bool(leave)
+    if values:
+        assert not answer["functions"][0]["warnings"]
+
+
+def test_special_names_need_no_debug_information(
+    go_program: Callable[..., Path], offsets_cmd: Command, tmp_path: Path
+) -> None:
+    subprocess.run(["strip", "-o", tmp_path / "stripped", go_program(HIDING)], check=True)
+    run = offsets_cmd("plan", tmp_path / "stripped", "main.wait", "--no-values", "--where", "pid == 5")
+    assert run.returncode == 0, run.stderr
+    assert "w->pid" in json.loads(run.stdout)["filters"][0]["enter"]
+    run = offsets_cmd("plan", tmp_path / "stripped", "main.wait", "--no-values", "--where", "n == 5")
+    assert run.returncode == 2
+    assert "its parameters and results are not known" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("function", "by", "column", "message"),
     [
