@@ -202,19 +202,15 @@ static struct err *guess_kind(const struct dwarf_info *dw, struct walk *w, enum 
 static const struct {
 	uint8_t size, align;
 } kind_layout[] = {
-	[GO_BOOL] = { 1, 1 },      [GO_INT] = { 8, 8 },
-	[GO_INT8] = { 1, 1 },      [GO_INT16] = { 2, 2 },
-	[GO_INT32] = { 4, 4 },     [GO_INT64] = { 8, 8 },
-	[GO_UINT] = { 8, 8 },      [GO_UINT8] = { 1, 1 },
-	[GO_UINT16] = { 2, 2 },    [GO_UINT32] = { 4, 4 },
-	[GO_UINT64] = { 8, 8 },    [GO_UINTPTR] = { 8, 8 },
-	[GO_FLOAT32] = { 4, 4 },   [GO_FLOAT64] = { 8, 8 },
-	[GO_COMPLEX64] = { 8, 4 }, [GO_COMPLEX128] = { 16, 8 },
-	[GO_ARRAY] = { 0, 1 },     [GO_CHAN] = { 8, 8 },
-	[GO_FUNC] = { 8, 8 },      [GO_INTERFACE] = { 16, 8 },
-	[GO_MAP] = { 8, 8 },       [GO_POINTER] = { 8, 8 },
-	[GO_SLICE] = { 24, 8 },    [GO_STRING] = { 16, 8 },
-	[GO_STRUCT] = { 0, 1 },    [GO_UNSAFE_POINTER] = { 8, 8 },
+	[GO_INVALID] = { 0, 1 },   [GO_BOOL] = { 1, 1 },        [GO_INT] = { 8, 8 },
+	[GO_INT8] = { 1, 1 },      [GO_INT16] = { 2, 2 },       [GO_INT32] = { 4, 4 },
+	[GO_INT64] = { 8, 8 },     [GO_UINT] = { 8, 8 },        [GO_UINT8] = { 1, 1 },
+	[GO_UINT16] = { 2, 2 },    [GO_UINT32] = { 4, 4 },      [GO_UINT64] = { 8, 8 },
+	[GO_UINTPTR] = { 8, 8 },   [GO_FLOAT32] = { 4, 4 },     [GO_FLOAT64] = { 8, 8 },
+	[GO_COMPLEX64] = { 8, 4 }, [GO_COMPLEX128] = { 16, 8 }, [GO_ARRAY] = { 0, 1 },
+	[GO_CHAN] = { 8, 8 },      [GO_FUNC] = { 8, 8 },        [GO_INTERFACE] = { 16, 8 },
+	[GO_MAP] = { 8, 8 },       [GO_POINTER] = { 8, 8 },     [GO_SLICE] = { 24, 8 },
+	[GO_STRING] = { 16, 8 },   [GO_STRUCT] = { 0, 1 },      [GO_UNSAFE_POINTER] = { 8, 8 },
 };
 
 /* A name for what C leaves without one. */
@@ -279,11 +275,13 @@ static struct err *new_type(struct dwarf_info *dw, struct walk *w, struct type_t
 		return err;
 	if ((size_t)kind >= sizeof(kind_layout) / sizeof(kind_layout[0]))
 		return dwarf_malformed(dw, w->canonical, "no such DW_AT_go_kind");
-	t.kind = kind;
 	t.size = w->has_size ? w->size : kind_layout[kind].size;
+	bool fits = !kind_layout[kind].size || t.size == kind_layout[kind].size;
+	/* What is not Go's may say a kind of Go, but is of that kind only as Go has it. */
+	t.kind = fits || !w->foreign ? kind : GO_INVALID;
 	if (w->foreign)
 		t.flags |= TYPE_FOREIGN;
-	else if (kind_layout[kind].size && t.size != kind_layout[kind].size)
+	else if (!fits)
 		return err_create(ERR_MALFORMED,
 				  "%s: .debug_info+%#" PRIx64 ": type '%.200s' of kind %s has %" PRIu64 " bytes",
 				  dw->elf->path, w->canonical, w->name, go_kind_name(kind), t.size);

@@ -138,11 +138,19 @@ static bool is_integer(uint8_t kind)
 	return kind >= GO_INT && kind <= GO_UINTPTR;
 }
 
-static void put_word(struct rewrite_value *out, uint64_t word, uint32_t size)
+static const char odd_size[] = "numbers of this size are not set";
+
+static bool is_word(uint64_t size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+/* size: is_word() */
+static void put_word(struct rewrite_value *out, uint64_t word, uint64_t size)
 {
 	out->kind = VALUE_BYTES;
 	out->word = word;
-	out->size = size;
+	out->size = (uint32_t)size;
 	memcpy(out->bytes, &word, sizeof(word));
 	memset(out->bytes + size, 0, sizeof(out->bytes) - size);
 }
@@ -150,23 +158,24 @@ static void put_word(struct rewrite_value *out, uint64_t word, uint32_t size)
 static struct err *integer_value(const struct rewrite_assignment *a, const struct go_type *t, const char *name,
 				 const struct expr_node *node, struct rewrite_value *out)
 {
-	uint32_t bits = (uint32_t)t->size * 8;
-	uint64_t most = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
-	uint64_t v = node->integer;
+	uint64_t most, v = node->integer;
 
 	if (node->op != EXPR_INT)
 		return wrong(a, "", "a whole number is wanted", name);
+	if (!is_word(t->size))
+		return wrong(a, "", odd_size, name);
+	most = UINT64_MAX >> (64 - 8 * t->size);
 	if (is_signed(t->kind)) {
 		most >>= 1;
 		if (node->negative ? v > most + 1 : v > most)
 			return expression_error(a->text, a->value_at, "", "%s is %s, which holds %lld to %llu",
 						a->place, name, -(long long)most - 1, (unsigned long long)most);
-		put_word(out, node->negative ? -v : v, (uint32_t)t->size);
+		put_word(out, node->negative ? -v : v, t->size);
 	} else {
 		if (node->negative || v > most)
 			return expression_error(a->text, a->value_at, "", "%s is %s, which holds 0 to %llu", a->place,
 						name, (unsigned long long)most);
-		put_word(out, v, (uint32_t)t->size);
+		put_word(out, v, t->size);
 	}
 	return NULL;
 }
@@ -179,6 +188,8 @@ static struct err *float_value(const struct rewrite_assignment *a, const struct 
 
 	if (node->op != EXPR_REAL && node->op != EXPR_INT)
 		return wrong(a, "", "a number is wanted", name);
+	if (t->size != 4 && t->size != 8)
+		return wrong(a, "", odd_size, name);
 	if (node->op == EXPR_INT && node->negative)
 		v = -v;
 	if (t->size == 4) {
@@ -191,7 +202,7 @@ static struct err *float_value(const struct rewrite_assignment *a, const struct 
 			return wrong(a, "", "the number is too large for it", name);
 		memcpy(&word, &v, 8);
 	}
-	put_word(out, word, (uint32_t)t->size);
+	put_word(out, word, t->size);
 	return NULL;
 }
 

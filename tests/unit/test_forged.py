@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,32 @@ def test_units_of_another_language(offsets_cmd: Run, forger: Forger) -> None:
     assert not f["types_known"]
     assert f["warnings"] == ["no debug information for this function: its arguments and results are not known"]
     assert function(offsets_cmd, path, "fmt.Fprintln")["types_known"]
+
+
+@pytest.mark.parametrize("size", [0, 3, 16, 128])
+@pytest.mark.parametrize("name", ["int", "uint8", "float64"])
+def test_types_of_another_language_with_a_kind_of_go(offsets_cmd: Run, forger: Forger, name: str, size: int) -> None:
+    """One of them has Go's kind only where it has the kind's size: nothing else can be read or written as such."""
+    unit = forger.top[name].cu.get_top_DIE()
+    forger.set(unit, "DW_AT_language", 0x0C)
+    path = forger.write()
+    types = [json.loads(offsets_cmd("type", path, name, timeout=20).stdout)]
+    forger.set(forger.top[name], "DW_AT_byte_size", size)
+    path = forger.write()
+    types.append(json.loads(offsets_cmd("type", path, name, timeout=20).stdout))
+    assert [t["foreign"] for t in types] == [True, True]
+    assert [t["kind"] for t in types] == [name, "invalid"]
+
+
+def test_no_number_of_another_size_is_set(forger: Forger) -> None:
+    forger.set(forger.top["int"].cu.get_top_DIE(), "DW_AT_language", 0x0C)
+    forger.set(forger.top["int"], "DW_AT_byte_size", 16)
+    asked = ("-b", forger.write(), "--func", "main.takeOuter", "--set", "n=0", "--dry-run")
+    run = subprocess.run(
+        [sys.executable, "-m", "tracer", "rewrite", *asked], capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "main.takeOuter: its parameters and results are not known" in run.stderr
 
 
 # ---- run-time types ---------------------------------------------------------------------------------------------
