@@ -553,16 +553,15 @@ static struct err *resolve_assert(struct resolver *r, const struct expr_node *in
 	const char *name = expression_string(r->in, in), *text = r->in->text;
 	struct err *err = take_each(r, *node_io);
 	struct expr_node node = derive(r, EXPR_ASSERT, *node_io, in->end);
-	uint32_t place = r->in->nodes[in->a].end, type;
+	uint32_t place = in->end - 1, type; /* the parenthesis behind the type */
 
 	if (err)
 		return err;
 	if (node.kind != GO_INTERFACE || node.type == TYPE_NONE)
 		return expression_error(text, in->at, "", "%s is no interface", resolver_node_type(r, &node));
-	while (text[place] != '(' || text[place - 1] != '.')
-		place++;
-	for (place++; text[place] == ' ';)
-		place++;
+	while (place > in->name_len && text[place - 1] == ' ')
+		place--;
+	place -= in->name_len;
 	err = find_type(r, name, &type);
 	if (err && err->code == ERR_NOTFOUND) {
 		err_destroy(err);
