@@ -131,6 +131,8 @@ static struct err *parse_literal(struct parser *p, bool negative, uint16_t *ret)
 		node.real = negative ? -t.real : t.real;
 		break;
 	case TOKEN_STRING:
+		if (negative)
+			return unexpected(p, "a number");
 		node.op = EXPR_STRING;
 		node.name_len = p->lex.literal_len;
 		err = expression_intern(p->e, p->lex.literal, p->lex.literal_len, &node.name);

@@ -110,6 +110,8 @@ def test_grammar(parsed: Callable[[str], str], text: str, tree: str) -> None:
         ("a b", 2, "a comma or the end is expected here"),
         ("*", 1, "a name or a value is missing at the end"),
         ("-x", 1, "a number is expected here"),
+        ('-"abc"', 1, "a number is expected here"),
+        ("a == - `abc`", 7, "a number is expected here"),
         ("a[1:-1]", 4, "a number is expected here"),
         ("a[-1:]", 2, "a bound is a number of at most 65535"),
         ("a[:65536]", 3, "a bound can be at most 65535"),
@@ -278,6 +280,14 @@ LISTED = "there is n, u, s, ok, f, err, t, p …"
             "err.( *main.Nope)",
             6,
             "the program has no type '*main.Nope'; hint: a type has its package's whole path: *net/http.Request",
+        ),
+        *(
+            (
+                text,
+                text.index("*"),
+                "the program has no type '*main.Nope'; hint: a type has its package's whole path: *net/http.Request",
+            )
+            for text in ("err. (*main.Nope)", "err . ( *main.Nope )", "(err).(*main.Nope).Op", "p.Err.  (*main.Nope)")
         ),
         (
             "err.(error)",
