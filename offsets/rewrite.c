@@ -226,10 +226,35 @@ static struct err *describe(struct builder *b, struct rewrite_change *change, co
 {
 	const struct type_table *types = &b->rewrite->plan->types;
 
+	change->var = p->var;
 	change->type = strdup(type_string(types, types->v[p->type].name));
 	change->place = rewrite_place_text(p);
 	b->rewrite->needs |= change->needs;
 	return change->type && change->place ? NULL : &err_nomem;
+}
+
+static bool is_same_place(const struct write *x, const struct write *y)
+{
+	if (x->base != y->base || x->n_hops != y->n_hops)
+		return false;
+	if (x->base == WRITE_IN_REGISTERS ? x->reg[0] != y->reg[0] : x->offset != y->offset)
+		return false;
+	for (int i = 0; i < x->n_hops; i++)
+		if (x->hop[i].offset != y->hop[i].offset || x->hop[i].bound != y->hop[i].bound)
+			return false;
+	return true;
+}
+
+/* Two texts may name one place: `a1` and `(a1)`, `p.X` and `(*p).X`. */
+static struct err *check_twice(const struct rewrite_site *site, const struct rewrite_assignment *a,
+			       const struct rewrite_change *change)
+{
+	for (const struct rewrite_change *c = site->changes; c < change; c++)
+		if (c->n_writes && change->n_writes &&
+		    is_same_place(&site->writes[c->first_write], &site->writes[change->first_write]))
+			return expression_error(a->text, 0, "", "%s is set twice: it is the place of %s", a->place,
+						c->name);
+	return NULL;
 }
 
 static struct err *make_change(struct builder *b, enum site_kind kind, const struct rewrite_assignment *a,
@@ -250,6 +275,8 @@ static struct err *make_change(struct builder *b, enum site_kind kind, const str
 	if (!err)
 		err = write_value(b, a, site, change, &place, &value);
 	if (!err)
+		err = check_twice(site, a, change);
+	if (!err)
 		err = describe(b, change, &place);
 	if (!err) {
 		change->value = value.json;
@@ -262,32 +289,38 @@ static struct err *make_change(struct builder *b, enum site_kind kind, const str
 
 /* ---- a call that is skipped ------------------------------------------------------------------------------------ */
 
-static bool is_named(const struct rewrite_site *site, const char *name)
+static bool is_named(const struct rewrite_site *site, uint32_t var)
 {
 	for (size_t i = 0; i < site->n_changes; i++)
-		if (!strcmp(site->changes[i].name, name))
+		if (site->changes[i].var == var)
 			return true;
 	return false;
 }
 
-/* What can fail comes first: then nothing has been changed, and the call goes on as it is. */
+/* Memory can refuse, a variable can be nil; a register takes any value. */
+static int turn_of(const struct rewrite_change *c)
+{
+	return c->needs != REWRITE_NEEDS_REGISTERS ? 0 : c->variable ? 1 : 2;
+}
+
+/* What can fail comes first, and registers last: they still hold the arguments of a call that goes on after all, while the results' places
+ * on the stack hold nothing yet. */
 static void order_writes(struct rewrite_site *site)
 {
 	struct write sorted[WRITES_MAX];
-	uint32_t first[WRITES_MAX], n = 0;
+	uint32_t n = 0;
 
-	for (int turn = 0; turn < 2; turn++)
+	for (int turn = 0; turn < 3; turn++)
 		for (size_t i = 0; i < site->n_changes; i++) {
 			struct rewrite_change *c = &site->changes[i];
-			bool certain = c->needs == REWRITE_NEEDS_REGISTERS && !c->variable;
-			if (certain != turn)
+			uint32_t from = c->first_write;
+
+			if (turn_of(c) != turn)
 				continue;
-			first[i] = n;
+			c->first_write = n;
 			for (uint32_t k = 0; k < c->n_writes; k++)
-				sorted[n++] = site->writes[c->first_write + k];
+				sorted[n++] = site->writes[from + k];
 		}
-	for (size_t i = 0; i < site->n_changes; i++)
-		site->changes[i].first_write = first[i];
 	memcpy(site->writes, sorted, n * sizeof(*sorted));
 }
 
@@ -330,7 +363,7 @@ static struct err *add_skip(struct builder *b, const struct rewrite_assignments 
 		struct rewrite_change *change;
 		struct rewrite_place place;
 
-		if (is_named(site, name))
+		if (is_named(site, f->n_params + i))
 			continue;
 		err = rewrite_place_whole(&b->places, f->n_params + i, &place);
 		if (!err)

@@ -37,6 +37,7 @@ struct rewrite_change {
 	char *place;                    /* "rax" · "sp+0x8" · "rax → +0x10" */
 	uint32_t first_write, n_writes; /* among those of its kind of site */
 	uint64_t variable;              /* link address of the variable it is set to; 0: none */
+	uint32_t var;                   /* what is changed: index among parameters, then results */
 	uint8_t needs;                  /* enum rewrite_need */
 	bool implied;                   /* skip: it was not named, and is zero */
 };

@@ -132,7 +132,7 @@ static struct err *find_words(const struct rewrite_places *p, uint32_t var, uint
 
 struct err *rewrite_place_whole(struct rewrite_places *p, uint32_t var, struct rewrite_place *ret)
 {
-	*ret = (struct rewrite_place){ .type = p->names[var].type };
+	*ret = (struct rewrite_place){ .var = var, .type = p->names[var].type };
 	ret->size = type_of(p, ret->type)->size;
 	return find_words(p, var, 0, ret->size, ret);
 }
@@ -231,6 +231,7 @@ static struct err *walk(struct rewrite_places *p, const struct rewrite_assignmen
 	}
 	if (err)
 		return err;
+	out->var = var;
 	out->type = type;
 	out->size = type_of(p, type)->size;
 	if (!out->write.n_hops)

@@ -16,6 +16,7 @@ struct rewrite_places {
 };
 
 struct rewrite_place {
+	uint32_t var; /* whose it is: index in the names */
 	uint32_t type;
 	uint64_t size;     /* bytes */
 	bool in_registers; /* the words below; else memory, to which `write` has the way */

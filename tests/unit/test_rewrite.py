@@ -170,6 +170,57 @@ def test_skip_sets_every_result(program: Build) -> None:
     assert [place for _, _, place, _, _ in got] == ["rax", "rbx, rcx", "rdi, rsi"]
 
 
+EMPTY = [f"e{i}" for i in range(60)]
+RESULTS = """package main
+
+import (
+	"fmt"
+	"io"
+)
+
+type none struct{}
+
+//go:noinline
+func many(n int) (err error, a int, pair [2]int) { return io.EOF, n, pair }
+
+//go:noinline
+func empty(n int) (EMPTY none, k int) { fmt.Println(n); return }
+
+func main() { fmt.Println(many(1)); fmt.Println(empty(2)) }
+""".replace("EMPTY", ", ".join(EMPTY))
+
+
+def test_skip_knows_a_result_by_any_text(program: Build) -> None:
+    got = planned(program(), "main.read", skip="(got)=7, err=io.EOF")
+    assert [(name, shown) for name, _, _, shown, _ in got] == [("(got)", "7"), ("err", "io.EOF"), ("what", '""')]
+
+
+@pytest.mark.parametrize("skip", ["err=io.EOF, a=5", "a=5, err=io.EOF"])
+def test_skip_writes_first_what_can_fail(skip: str, go_program: Build) -> None:
+    """A call that cannot be skipped goes on with its arguments, which stand in registers."""
+    with rewriting_of(go_program(RESULTS), "main.many", skip=skip) as r:
+        changes = [(c.name, c.place) for c in r.changes]
+        site = r._rewrite.site[0]
+        first = [site.changes[i].first_write for i in range(site.n_changes)]
+        written = [r._bytes(site.writes[i]) for i in range(site.n_writes)]
+    assert [change for _, change in sorted(zip(first, changes))] == [
+        ("pair", "sp+0x8"),
+        ("err", "rax, rbx"),
+        ("a", "rcx"),
+    ]
+    assert written[0] == " ".join(["00"] * 16) and written[1].startswith("the two words at 0x")
+    assert written[2:] == ["0x5"]
+
+
+def test_skip_of_more_results_than_are_written(go_program: Build) -> None:
+    """Those without bytes take none of the room."""
+    got = planned(go_program(RESULTS, "1.15"), "main.empty", skip="k=7")
+    assert [(name, shown, written) for name, _, _, shown, written in got] == [
+        ("k", "7", struct.pack("<q", 7).hex(" ")),
+        *((name, "{}", "") for name in EMPTY),
+    ]
+
+
 def test_list_errors(program: Build, capsys: pytest.CaptureFixture[str]) -> None:
     path = program()
     assert main(["rewrite", "-b", str(path), "--list-errors"]) == 0
@@ -207,6 +258,12 @@ WRONG = [
     ("main.kinds", "b=", "--set: the value is missing"),
     ("main.kinds", "=true", "--set: what is to be set is missing"),
     ("main.kinds", "b=true, b=false", "--set: b is set twice"),
+    ("main.kinds", "b=true, (b)=false", "(b) is set twice: it is the place of b"),
+    ("main.kinds", 's="literal of", (s)="x"', "(s) is set twice: it is the place of s"),
+    ("main.handle", "p.Retries=1, (*p).Retries=2", "(*p).Retries is set twice: it is the place of p.Retries"),
+    ("main.handle", "p.Next.Retries=1, (p.Next).Retries=2", "is set twice: it is the place of p.Next.Retries"),
+    ("main.handle", "xs[2]=1, xs[1:][1]=2", "xs[1:][1] is set twice: it is the place of xs[2]"),
+    ("main.handle", "in.A=1, in.B=2, (in).A=3", "(in).A is set twice: it is the place of in.A"),
     ("main.kinds", ",".join(f"p.Items[{i}]=1" for i in range(9)), "--set: more than 8 assignments"),
     ("main.handle", "p.Method[0]=5", "p.Method[0] cannot be set: the bytes of a string are shared"),
     ("main.handle", "len(xs)=5", "len(xs) cannot be set: lengths are not set by themselves"),
@@ -280,6 +337,8 @@ def test_without_debug_information(program: Build) -> None:
         ({"fail": "got=io.EOF"}, "got is int: --fail sets errors"),
         ({"fail": "err=nil"}, "the program has no package-level variable 'nil' of type error"),
         ({"fail": "err=io.EOF, err=io.EOF"}, "--fail: err is set twice"),
+        ({"skip": "got=1, (got)=2"}, "(got) is set twice: it is the place of got"),
+        ({"set_results": ("err=nil",), "fail": "err=io.EOF"}, "err is set twice: it is the place of err"),
         ({"set_results": ("n=1",)}, "n cannot be set: it is an argument; --set sets those"),
         ({"skip": "n=1"}, "n cannot be set: it is an argument; --set sets those"),
         ({"skip": 'what="not among its constants: "'}, "the program has no constant with these bytes"),
