@@ -183,6 +183,24 @@ def test_everything_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (o.quiet, o.verbose, o.fail_on_loss, o.attach, o.buffer) == (True, True, True, "perf", "ring")
 
 
+def test_tree_reads_as_trace_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracer import convert
+
+    seen: list[Any] = []
+
+    def keep(options: Any) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr(convert, "traced_as_tree", keep)
+    argv = "-b x --func f --debug-file x.debug --raw-words -Z 17 --depth 3 --elements 5 --mask p --args a.b --where n>1"
+    assert cli.run(["tree", *argv.split()]) == 0
+    o = options_of(monkeypatch, *argv.split())
+    assert (o.debug_file, o.raw_words) == ("x.debug", True)
+    for name in ("debug_file", "raw_words", "string_size", "depth", "elements", "mask", "expressions", "where"):
+        assert getattr(seen[0], name) == getattr(o, name), name
+
+
 def test_command_keeps_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     o = options_of(monkeypatch, "--func", "f", "--", "./server", "-v", "--", "-p", "x")
     assert o.command == ("./server", "-v", "--", "-p", "x")

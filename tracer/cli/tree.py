@@ -41,6 +41,7 @@ def run(args: Namespace) -> int:
     return traced_as_tree(
         TraceOptions(
             binary=args.binary,
+            debug_file=args.debug_file,
             functions=tuple(args.func),
             excludes=tuple(args.exclude),
             pids=tuple(dict.fromkeys(args.pid)),
@@ -56,6 +57,7 @@ def run(args: Namespace) -> int:
             string_size=args.string_size,
             depth=args.depth,
             elements=args.elements,
+            raw_words=args.raw_words,
             output=args.output,
             buffer_size=args.buffer,
             buffer=options.choice("TRACER_BUFFER", options.BUFFERS),
