@@ -576,7 +576,8 @@ static struct err *plan_sites(struct plan_builder *b, struct plan_func *f, const
 	err = plan_add_site(b, f, code, site.insn, SITE_ENTRY, site.flags, frame);
 	/* Assembly may jump to where no compiled code does. */
 	if (!b->abi.assembly && !b->options->at_call)
-		b->entry = (struct entry_frame){ .func = f, .frame = frame, .above = above };
+		b->entry =
+			(struct entry_frame){ .func = f, .frame = frame, .above = above, .has_check = code->has_check };
 	if (!err && f->has_types && b->options->args)
 		err = b->expressions ? plan_site_expressions(b, false, words->site, words->n)
 				     : plan_site_reads(b, f->first_param, f->n_params, words->site, words->n);

@@ -12,6 +12,7 @@ struct entry_frame {
 	const struct plan_func *func; /* NULL: it is not asked for */
 	uint32_t frame;               /* bytes from the stack pointer up to the return address */
 	int64_t above;                /* what the function may have written to of it, as in struct track */
+	bool has_check;               /* it may come from morestack, and has begun before */
 };
 
 /* Room in the plan's growing arrays. */

@@ -144,6 +144,27 @@ static struct err *read_slots(struct list_builder *r, struct frame_slots *slots,
 	return NULL;
 }
 
+/* Before it asks for a larger stack the function puts the arguments that are in registers into the room that its caller has for them, behind
+ * those on the stack (cmd/internal/obj/x86/obj6.go, stacksplit); then it begins anew. */
+static struct err *find_written(struct plan_builder *b)
+{
+	const struct func *func = func_table_find_addr(b->program->funcs, b->entry.func->entry);
+	uint32_t size;
+	struct err *err;
+
+	if (!b->entry.has_check)
+		return NULL;
+	err = func ? func_table_args_size(b->program->funcs, func, &size) : &err_notfound;
+	if (err && err->code == ERR_NOMEM)
+		return err;
+	if (err)
+		b->entry.above = INT64_MAX;
+	else if (size > b->entry.above)
+		b->entry.above = size;
+	err_destroy(err);
+	return NULL;
+}
+
 struct err *plan_caller_reads(struct list_builder *r, const struct site_word *words, size_t n_words)
 {
 	struct plan_builder *b = r->b;
@@ -161,8 +182,11 @@ struct err *plan_caller_reads(struct list_builder *r, const struct site_word *wo
 		sizes[w->came_in - 1] = w->size;
 		wanted = true;
 	}
-	if (!b->entry.func || !wanted || b->entry.above == INT64_MAX)
+	if (!b->entry.func || !wanted)
 		return NULL;
+	err = find_written(b);
+	if (err || b->entry.above == INT64_MAX)
+		return err;
 	if (!b->callers)
 		err = find_places(b);
 	if (err)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,61 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_function(said: dict[str, str], name: str) -> None:
     assert said[name] == CASES[name][1]
+
+
+# The sixteenth result comes back at the bottom of the caller's frame, where `checked` has room for its first argument.
+ROOM = """package main
+
+import "fmt"
+
+//go:noinline
+func sixteen(v float64) (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p float64) {
+	return v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v + 1
+}
+
+//go:noinline
+func checked(a, b float64, n int) float64 {
+	if n > 1000 {
+		fmt.Println(n)
+	}
+	return a * b
+}
+
+//go:noinline
+func leaf(a, b float64) float64 { return a * b }
+
+//go:noinline
+func toChecked(v float64, n int) float64 {
+	a, _, _, _, _, _, _, _, _, _, _, _, _, _, _, p := sixteen(v)
+	return checked(a, p, n)
+}
+
+//go:noinline
+func toLeaf(v float64) float64 {
+	a, _, _, _, _, _, _, _, _, _, _, _, _, _, _, p := sixteen(v)
+	return leaf(a, p)
+}
+
+//go:noinline
+func keeps(v float64, n int) float64 {
+	x := leaf(v, 2)
+	return checked(v, 0.5, n) + x
+}
+
+func main() { fmt.Println(toChecked(1, 2), toLeaf(3), keeps(4, 5)) }
+"""
+
+
+@pytest.mark.parametrize("version", ["1.17", "1.26"])
+def test_what_a_stack_check_writes_to_is_not_the_callers(
+    version: str, go_program: Callable[..., Path], offsets_cmd: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """A function whose stack has to grow puts its arguments there first, and comes to its entry site after that."""
+    path = go_program(ROOM, version)
+
+    def known(function: str) -> list[tuple[int, str]]:
+        (f,) = json.loads(offsets_cmd("plan", path, function).stdout)["functions"]
+        return [(c["register"], c["at"]["kind"]) for c in f["sites"][0].get("callers", [])]
+
+    assert known("main.checked") == [(0, "chunk"), (1, "constant")]  # of keeps alone
+    assert known("main.leaf") == [(1, "chunk"), (0, "chunk"), (1, "constant")]
