@@ -98,8 +98,27 @@ struct err *err_wrap(struct err *err, const char *fmt, ...)
 	}
 	wrapped = err_create(code, "%s: %s", context, err->msg);
 	free(context);
+	if (!wrapped->is_static) {
+		wrapped->line = err->line;
+		wrapped->column = err->column;
+		if (!err->is_static)
+			err->line = NULL;
+	}
 	err_destroy(err);
 	return wrapped;
+}
+
+struct err *err_at(struct err *err, const char *line, uint32_t column)
+{
+	if (err->is_static)
+		return err;
+	free(err->line);
+	err->line = escaped(line);
+	err->column = column;
+	if (err->line)
+		return err;
+	err_destroy(err);
+	return &err_nomem;
 }
 
 const char *err_code_name(enum err_code code)
@@ -144,5 +163,6 @@ void err_destroy(struct err *err)
 	if (!err || err->is_static)
 		return;
 	free(err->msg);
+	free(err->line);
 	free(err);
 }

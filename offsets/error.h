@@ -36,6 +36,10 @@ struct err {
 	enum err_code code;
 	bool is_static;
 	char *msg; /* one line, no newline, UTF-8 with control characters escaped */
+	/* Where in a text the error lies, to be shown with a ^ below it; NULL where it is about none. Not part of msg, in which
+	 * names from hostile files stand. */
+	char *line;      /* as msg */
+	uint32_t column; /* characters, from 0 */
 };
 
 extern struct err err_nomem;    /* "out of memory" */
@@ -44,8 +48,11 @@ extern struct err err_notfound; /* "not found" */
 /* Make an error. Falls back to &err_nomem when memory is short. */
 struct err *err_create(enum err_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* "<context>: <message of err>", same code; consumes err. */
+/* "<context>: <message of err>", same code and place; consumes err. */
 struct err *err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same error, with the place in a line of text that it lies at. Consumes err. */
+struct err *err_at(struct err *err, const char *line, uint32_t column);
 
 /* The name of a code as the JSON output has it: "not_found", "malformed", … */
 const char *err_code_name(enum err_code code);

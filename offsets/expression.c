@@ -124,6 +124,5 @@ struct err *expression_error(const char *text, uint32_t at, const char *hint, co
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	return err_create(ERR_USAGE, "%s%s%s" EXPRESSION_MARK "%zu %s", message, *hint ? "; hint: " : "", hint, column,
-			  line);
+	return err_at(err_create(ERR_USAGE, "%s%s%s", message, *hint ? "; hint: " : "", hint), line, (uint32_t)column);
 }

@@ -135,11 +135,7 @@ static inline bool expression_is_path(const struct expression *e)
 
 /* ---- errors ------------------------------------------------------------------------------------------------- */
 
-/* An error's message ends with this, the column (characters, from 0) of the place, a blank, and the line that is to be shown with a ^
- * below it. A hint may stand before it. What prints errors takes it apart. */
-#define EXPRESSION_MARK "; in: "
-
-/* ERR_USAGE about the text at byte `at`; hint: "" for none. */
+/* ERR_USAGE about the text at byte `at`, which becomes the error's place (offsets/error.h); hint: "" for none. */
 struct err *expression_error(const char *text, uint32_t at, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

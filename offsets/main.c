@@ -82,21 +82,16 @@ static const char *hint_of(const struct err *err)
 static enum exit_code fail(struct err *err)
 {
 	enum exit_code code = exit_code_of(err);
-	char *place = strstr(err->msg, EXPRESSION_MARK), *mark, *text;
+	char *mark = strstr(err->msg, COMMAND_HINT_MARK);
 	const char *hint = hint_of(err);
 
-	if (place)
-		*place = '\0';
-	mark = strstr(err->msg, COMMAND_HINT_MARK);
 	if (mark) {
 		*mark = '\0';
 		hint = mark + strlen(COMMAND_HINT_MARK);
 	}
 	fprintf(stderr, "error: %s\n", err->msg);
-	if (place) {
-		unsigned long column = strtoul(place + strlen(EXPRESSION_MARK), &text, 10);
-		fprintf(stderr, " %s\n  %*s^\n", text, (int)column, "");
-	}
+	if (err->line)
+		fprintf(stderr, "  %s\n  %*s^\n", err->line, (int)err->column, "");
 	if (hint)
 		fprintf(stderr, "hint: %s\n", hint);
 	err_destroy(err);

@@ -132,13 +132,11 @@ static bool is_named(const struct plan_builder *b, const char *name)
 	return false;
 }
 
-/* The error's own words, without hint and place, as the reason for leaving a function out. */
+/* The error's own words, without the hint, as the reason for leaving a function out. */
 static struct err *refuse(struct plan_builder *b, struct plan_func *f, const struct err *why)
 {
-	const char *hint = strstr(why->msg, "; hint: "), *in = strstr(why->msg, EXPRESSION_MARK);
-	size_t n = hint && (!in || hint < in) ? (size_t)(hint - why->msg)
-		   : in                       ? (size_t)(in - why->msg)
-					      : strlen(why->msg);
+	const char *hint = strstr(why->msg, "; hint: ");
+	size_t n = hint ? (size_t)(hint - why->msg) : strlen(why->msg);
 	char text[600];
 
 	snprintf(text, sizeof(text), "the expressions do not fit: %.*s", (int)n, why->msg);

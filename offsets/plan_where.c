@@ -159,11 +159,11 @@ static bool is_named(const struct plan_builder *b, const char *name)
 	return false;
 }
 
-/* Takes the error: the function is left out with the error's own words, without hint and place, as the reason. */
+/* Takes the error: the function is left out with the error's own words, without the hint, as the reason. */
 static struct err *misfit(struct plan_builder *b, struct plan_func *f, struct err *why)
 {
 	struct plan_condition *c = b->where;
-	const char *end = strstr(why->msg, "; hint: "), *in = strstr(why->msg, EXPRESSION_MARK);
+	const char *end = strstr(why->msg, "; hint: ");
 	char text[600];
 	struct err *err;
 
@@ -172,8 +172,6 @@ static struct err *misfit(struct plan_builder *b, struct plan_func *f, struct er
 		return why;
 	if (is_named(b, plan_string(b->plan, f->name)))
 		return err_wrap(why, "%s", plan_string(b->plan, f->name));
-	if (!end || (in && in < end))
-		end = in;
 	snprintf(text, sizeof(text), "the condition does not fit: %.*s",
 		 end ? (int)(end - why->msg) : (int)strlen(why->msg), why->msg);
 	err = type_table_intern(&b->plan->types, text, &f->refused);

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED_CDEF = """
 enum err_code { ERR_NOMEM, ERR_NOTFOUND, ERR_NOLOC, ERR_MALFORMED, ERR_UNSUPPORTED, ERR_IO, ERR_NOT_ELF, ERR_ARCH,
                 ERR_NOT_GO, ERR_NO_DWARF, ERR_INLINED, ERR_CHANGED, ERR_USAGE, ERR_PRIVILEGE, ERR_KERNEL, ... };
-struct err { enum err_code code; char *msg; ...; };
+struct err { enum err_code code; char *msg, *line; uint32_t column; ...; };
 const char *err_code_name(enum err_code code);
 void err_destroy(struct err *err);
 

@@ -72,7 +72,6 @@ _EXIT_BY_CODE = {
 }
 
 _HINT_MARK = "; hint: "  # COMMAND_HINT_MARK of offsets/commands.h
-_PLACE_MARK = "; in: "  # EXPRESSION_MARK of offsets/expression.h
 
 _HINT_BY_CODE = {
     "ERR_NO_DWARF": "arguments need the debug information that -ldflags='-s -w' and strip remove; "
@@ -96,8 +95,8 @@ def take(ffi: Any, lib: Any, err: Any, hint: str | None = None, exit_code: int |
         return
     name = ffi.string(ffi.cast("enum err_code", err.code))
     code_name = ffi.string(lib.err_code_name(err.code)).decode()
-    message, _, where = (text(ffi, err.msg) or code_name).partition(_PLACE_MARK)
-    message, _, own_hint = message.partition(_HINT_MARK)
+    message, _, own_hint = (text(ffi, err.msg) or code_name).partition(_HINT_MARK)
+    place = f"  {text(ffi, err.line)}\n  {' ' * err.column}^" if err.line else ""
     lib.err_destroy(err)
     if name == "ERR_NOMEM":
         raise MemoryError(message)
@@ -106,14 +105,8 @@ def take(ffi: Any, lib: Any, err: Any, hint: str | None = None, exit_code: int |
         _EXIT_BY_CODE.get(name, EXIT_FAILED) if exit_code is None else exit_code,
         hint or own_hint or _HINT_BY_CODE.get(name),
         code=code_name,
-        place=_place(where),
+        place=place,
     )
-
-
-def _place(where: str) -> str:
-    """ "7 r.URL.Pth" → the line, and below it a ^ in column 7."""
-    column, _, line = where.partition(" ")
-    return f"  {line}\n  {' ' * int(column)}^" if column.isdecimal() else ""
 
 
 def text(ffi: Any, pointer: Any) -> str:

@@ -208,7 +208,7 @@ static void answer(const char *text, bool typed)
 		expression_destroy(with_types);
 	}
 	if (err)
-		printf("error: %s", err->msg);
+		printf(err->line ? "error: %s; in: %u %s" : "error: %s", err->msg, err->column, err->line);
 	printf("\n");
 	err_destroy(err);
 	expression_list_deinit(&list);

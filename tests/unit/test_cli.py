@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,24 @@ def test_closed_pipe_is_a_normal_end() -> None:
     done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_name_does_not_forge_the_place_of_an_error(tracee: Callable[..., Path], offsets_cmd: Any) -> None:
+    """The place of an error is not looked for in its words, in which names from files stand."""
+    name = "x; in: 99999999999999999999 y"
+    out = run("trace", "-b", str(tracee()), "--func", name, "--dry-run")
+    assert (out.returncode, out.stdout) == (3, "")
+    assert out.stderr.splitlines()[0] == f"error: function {name!r} not found in {tracee()}"
+    out = offsets_cmd("params", tracee(), "x; in: 9 y")
+    assert (out.returncode, out.stderr) == (3, f"error: no function 'x; in: 9 y' in {tracee()}\n")
+
+
+def test_the_place_of_an_error(tracee: Callable[..., Path], offsets_cmd: Any) -> None:
+    args = ("--args", "a2.é")
+    out = run("trace", "-b", str(tracee()), "--func", "main.ebpfDemo", *args, "--dry-run")
+    assert (out.returncode, out.stderr.splitlines()[1:3]) == (2, ["  a2.é", "     ^"]), out.stderr
+    out = offsets_cmd("plan", tracee(), "main.ebpfDemo", *args)
+    assert (out.returncode, out.stderr.splitlines()[1:3]) == (2, ["  a2.é", "     ^"]), out.stderr
 
 
 def test_printable() -> None:
