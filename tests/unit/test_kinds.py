@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -136,3 +137,30 @@ def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = tmp_path / "big"
     big.write_bytes(b"x" * 200 + b"/rustc/")
     assert kind_of(str(big)).name == "generic"  # beyond what is read
+
+
+@pytest.mark.parametrize("at", [*range(85, 101), 128, 193])
+def test_marks_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    monkeypatch.setattr(kinds, "BLOCK", 50)
+    file = tmp_path / "file"
+    file.write_bytes((b"x" * at + b"/rustc/").ljust(200, b"x"))
+    assert kinds._by_marks(str(file)).name == "rust"
+    with file.open("ab") as f:
+        f.write(b"JNI_CreateJavaVM\0")  # the order of the marks counts, not that in the file
+    assert kinds._by_marks(str(file)).name == "java"
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, pread = tmp_path / "file", os.pread
+    file.write_bytes(b"x" * 3 * kinds.BLOCK)
+    read = []
+
+    def shrinking(fd: int, n: int, at: int) -> bytes:
+        data = pread(fd, n, at)
+        os.truncate(file, 7)
+        read.append((at, len(data)))
+        return data
+
+    monkeypatch.setattr(os, "pread", shrinking)
+    assert kinds._by_marks(str(file)) == Kind("generic", "nothing tells what made it")
+    assert read == [(0, kinds.BLOCK), (kinds.BLOCK, 0)]

@@ -8,7 +8,6 @@ told by the libraries that the process has mapped, else by marks that their run-
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ GO, JAVA, DOTNET, PYTHON, RUBY, NODEJS, RUST, GENERIC = (
 )
 MAPS_MAX = 8 << 20  # bytes of /proc/PID/maps that are read
 SCAN_MAX = 256 << 20  # bytes of a file in which marks are looked for
+BLOCK = 1 << 20  # of them at once
 
 # A file among the mappings whose name begins so.
 _LIBRARIES = (
@@ -97,17 +97,32 @@ def _by_libraries(maps: str) -> Kind | None:
 def _by_marks(path: str) -> Kind:
     try:
         with Path(path).open("rb") as f:
-            size = min(os.fstat(f.fileno()).st_size, SCAN_MAX)
-            if size == 0:
+            if os.fstat(f.fileno()).st_size == 0:
                 return Kind(GENERIC, "an empty file")
-            with mmap.mmap(f.fileno(), size, prot=mmap.PROT_READ) as data:
-                for kind, marks in _MARKS:
-                    for mark in marks:
-                        if data.find(mark) >= 0:
-                            return Kind(kind, f"the file holds {mark.strip(bytes(1)).decode()!r}")
+            found = _first_mark(f.fileno())
+            if found:
+                return Kind(found[0], f"the file holds {found[1].strip(bytes(1)).decode()!r}")
     except (OSError, ValueError) as e:
         return Kind(GENERIC, f"its file cannot be read: {e}")
     return Kind(GENERIC, "nothing tells what made it")
+
+
+def _first_mark(fd: int) -> tuple[str, bytes] | None:
+    """The first of the marks, in their order, that the file holds. It is not mapped: it may shrink meanwhile."""
+    wanted = [(kind, mark) for kind, marks in _MARKS for mark in marks]
+    overlap = max(len(mark) for _, mark in wanted) - 1
+    found, tail = None, b""
+    for start in range(0, SCAN_MAX, BLOCK):
+        block = os.pread(fd, min(BLOCK, SCAN_MAX - start), start)
+        if not block or not wanted:
+            break
+        data = tail + block
+        for i, (kind, mark) in enumerate(wanted):
+            if mark in data:
+                found, wanted = (kind, mark), wanted[:i]
+                break
+        tail = data[-overlap:]
+    return found
 
 
 def maps_of(pid: int, proc: str = "/proc") -> str:
