@@ -224,6 +224,48 @@ def test_an_executable_that_cannot_be_traced_is_tried_once() -> None:
     assert attacher.executables[0].why_not == "no rule fits"
 
 
+@pytest.mark.parametrize("error", [MemoryError("no memory"), AssertionError("a defect"), OSError(5, "an error")])
+@pytest.mark.parametrize("where", ["kind", "make"])
+def test_what_fails_with_one_executable_ends_no_other(error: Exception, where: str) -> None:
+    log: list[str] = []
+
+    def fail(p: Process, at: str) -> None:
+        if (p.pid, at) == (1, where):
+            raise error
+
+    def kind(p: Process) -> Kind:
+        fail(p, "kind")
+        return Kind("go", "")
+
+    def make(p: Process, kind: Kind) -> FakeTracing:
+        fail(p, "make")
+        return FakeTracing(log, p.exe_path)
+
+    attacher = Attacher(kind, make, log.append)
+    any_ = Criterion(executable=re.compile(""))
+    attacher.feed([Match(process(1), any_), Match(process(2, exe=8, path="/b"), any_), Match(process(1), None)])
+    attacher.close()
+    why = f"{type(error).__name__}: {error}"
+    assert log == [f"/srv/shop (process 1): not traced: {why}", "open /b", "add 2", "close /b"]
+    assert attacher.unexpected == 1
+
+
+@pytest.mark.parametrize("method", ["add", "remove", "close"])
+def test_what_fails_later(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def fail(self: FakeTracing, *args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(FakeTracing, method, fail)
+    attacher = Attacher(lambda p: Kind("go", ""), lambda p, kind: FakeTracing([], ""), said.append)
+    any_ = Criterion(executable=re.compile(""))
+    attacher.feed([Match(process(1), any_), Match(process(1), None)])
+    what = "/srv/shop" if method == "close" else "process 1"
+    assert said == [f"{what}: MemoryError", "/srv/shop: its last process has ended"]
+    assert (attacher.unexpected, attacher.executables) == (1, [])
+
+
 def test_executables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracer.discover.attacher.EXECUTABLES_MAX", 3)
     attacher = Attacher(lambda p: Kind("go", ""), lambda p, kind: None)

@@ -418,7 +418,7 @@ def test_the_page_says_what_its_own_metrics_are() -> None:
     pytest.importorskip("prometheus_client", reason="prometheus-client is not installed: make services")
     from tracer.services.prometheus import OWN_METRICS, Page
 
-    every = {*Counters().as_dict(), "open_spans", "series_overflowed", "rows_evicted"}
+    every = {*Counters().as_dict(), "open_spans", "series_overflowed", "unexpected_failures", "rows_evicted"}
     assert every <= OWN_METRICS.keys()
     families = list(Page(Metrics(), lambda: dict.fromkeys(every, 3)).collect())
     assert {f.name: f.type for f in families} == {

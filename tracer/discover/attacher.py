@@ -7,12 +7,13 @@ Probes stand in a file, not in a process, so two processes of one executable sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Optional, Protocol
 
 from tracer.discover.criteria import Criterion
-from tracer.discover.kinds import Kind
+from tracer.discover.kinds import GENERIC, Kind
 from tracer.discover.procfs import Process
 from tracer.discover.watcher import Match
 from tracer.errors import TracerError
@@ -51,6 +52,8 @@ class Attacher:
 
     report: told of each executable and process that comes and goes, with one line for people.
     traced: told of each executable's probes once the events of its first process come through.
+
+    What fails with one executable is reported, and ends nothing else.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Attacher:
         self._executables: dict[FileIdentity, Executable] = {}
         self._of_pid: dict[int, FileIdentity] = {}
         self.refused = 0  # executables beyond EXECUTABLES_MAX
+        self.unexpected = 0  # failures that are nobody's words: defects of the tracer, and want of memory
 
     @property
     def executables(self) -> list[Executable]:
@@ -88,31 +92,31 @@ class Attacher:
         executable.processes[process.pid] = process
         self._of_pid[process.pid] = process.exe
         if executable.tracing is not None:
-            try:
+            with self._failing(f"process {process.pid}"):
                 executable.tracing.add(process, criterion)
-            except TracerError as e:
-                self._report(f"process {process.pid}: {e.message}")
-                return
-            if not executable.told:
-                executable.told = True
-                self._traced(executable.tracing, process)
+                if not executable.told:
+                    executable.told = True
+                    self._traced(executable.tracing, process)
 
     def remove(self, process: Process) -> None:
         executable = self._executables.get(self._of_pid.pop(process.pid, process.exe))
         if executable is None or executable.processes.pop(process.pid, None) is None:
             return
         if executable.tracing is not None:
-            executable.tracing.remove(process)
+            with self._failing(f"process {process.pid}"):
+                executable.tracing.remove(process)
         if not executable.processes:
             del self._executables[executable.identity]
             if executable.tracing is not None:
-                executable.tracing.close()
+                with self._failing(executable.path):
+                    executable.tracing.close()
                 self._report(f"{executable.path}: its last process has ended")
 
     def close(self) -> None:
         for executable in self._executables.values():
             if executable.tracing is not None:
-                executable.tracing.close()
+                with self._failing(executable.path):
+                    executable.tracing.close()
         self._executables.clear()
         self._of_pid.clear()
 
@@ -122,12 +126,24 @@ class Attacher:
             if self.refused == 1:
                 self._report(f"more than {EXECUTABLES_MAX} executables: the others are not traced")
             return None
-        kind = self._kind_of(process)
-        executable = Executable(process.exe, process.exe_path, kind, None)
-        try:
-            executable.tracing = self._make(process, kind)
-        except TracerError as e:
-            executable.why_not = e.message
-            self._report(f"{process.exe_path} (process {process.pid}): not traced: {e.message}")
+        executable = Executable(process.exe, process.exe_path, Kind(GENERIC, "not looked at"), None)
+        with self._failing(f"{process.exe_path} (process {process.pid}): not traced", executable):
+            executable.kind = self._kind_of(process)
+            executable.tracing = self._make(process, executable.kind)
         self._executables[process.exe] = executable
         return executable
+
+    @contextmanager
+    def _failing(self, what: str, executable: Executable | None = None) -> Iterator[None]:
+        """Report what fails in here. executable: that is not traced then."""
+        try:
+            yield
+            return
+        except TracerError as e:
+            why = e.message
+        except Exception as e:
+            self.unexpected += 1
+            why = f"{type(e).__name__}: {e}".rstrip(": ")
+        self._report(f"{what}: {why}")
+        if executable is not None:
+            executable.why_not = why

@@ -27,6 +27,7 @@ OWN_METRICS = {
     "rows_evicted": "Rows of the live table that were let go.",
     "series_overflowed": "Requests beyond the most series of a metric, counted in one series.",
     "spans": "Requests that became spans.",
+    "unexpected_failures": "Failures with one executable that are defects of the tracer or want of memory.",
     "unfinished": "Requests that had not ended when tracing of their executable did.",
     "unmatched": "Ends of requests that had begun before tracing.",
 }

@@ -61,6 +61,7 @@ class Service:
         self._probes: list[ServiceProbes] = []
         self._past = Counters()  # of executables that have ended
         self._discovery: Discovery | None = None
+        self._attacher = Attacher(self._kind, self._make, self.note, self._traced)
         self._stop = self._reload = False
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -102,8 +103,7 @@ class Service:
 
     def _open_discovery(self, criteria: list[Criterion], stack: ExitStack) -> None:
         events, why = open_kernel_events() if self._options.kernel_events else (None, "--no-events")
-        attacher = Attacher(self._kind, self._make, self.note, self._traced)
-        self._discovery = Discovery(criteria, attacher, self._options.poll_s, events)
+        self._discovery = Discovery(criteria, self._attacher, self._options.poll_s, events)
         stack.callback(self._discovery.close)
         at_once = "at once" if events else f"at the next poll ({why})"
         for criterion in criteria:
@@ -239,6 +239,7 @@ class Service:
                 total[name] += value
         total["open_spans"] = sum(p.engine.open_spans for p in self._probes)
         total["series_overflowed"] = self._metrics.overflowed
+        total["unexpected_failures"] = self._attacher.unexpected
         if self._otlp is not None:
             total.update(otlp_sent=self._otlp.sent, otlp_dropped=self._otlp.dropped, otlp_failed=self._otlp.failed)
         if self._table is not None:
