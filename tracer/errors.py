@@ -122,3 +122,8 @@ def printable(s: str) -> str:
     if s.isprintable():
         return s
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in s)
+
+
+def printable_lines(s: str) -> str:
+    """The same for text of several lines, which stay lines."""
+    return "\n".join(map(printable, s.split("\n")))

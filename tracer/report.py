@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from tracer.binary import OpenedBinary
-from tracer.errors import TracerError, printable
+from tracer.errors import TracerError, printable, printable_lines
 from tracer.plan import Plan, PlannedFunction, Site, Value
 from tracer.summary import FunctionSummary, Summary
 
@@ -36,7 +36,7 @@ class Messages:
 
     def _write(self, line: str) -> None:
         try:
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(printable_lines(line) + "\n")
             sys.stderr.flush()
         except (OSError, ValueError, AttributeError):
             pass

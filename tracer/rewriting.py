@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from tracer import native, processes
 from tracer.binary import OpenedBinary
-from tracer.errors import EXIT_FAILED, EXIT_NOTHING, TracerError, printable, take, text
+from tracer.errors import EXIT_FAILED, EXIT_NOTHING, TracerError, printable, printable_lines, take, text
 from tracer.plan import Plan, Program, ReadOptions
 from tracer.report import Messages
 
@@ -264,7 +264,7 @@ class Rewriting:
             raise TracerError(
                 "nobody confirms that a running program is to be changed", hint="give --yes, or answer at a terminal"
             )
-        sys.stderr.write("\n".join(lines) + "\nchange it? [y/N] ")
+        sys.stderr.write(printable_lines("\n".join(lines)) + "\nchange it? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise TracerError("not confirmed: nothing was changed")

@@ -18,6 +18,7 @@ from tracer.progress import INTERVAL_S, Line
 from tracer.report import plural
 from tracer.session import Sums
 from tracer.summary import Summary
+from tracer.writers.folded import name_text
 
 BAR_WIDTH = 40
 PERCENTILES = (50, 90, 99)
@@ -316,9 +317,7 @@ class StackShown(Shown):
                 row["notes"] = ["partial: the kernel's table of stacks was full"]
             self.line(row)
         elif self.style == "folded":
-            # the format's own separators cannot stand in a name
-            parts = (_name(f).replace(";", ",").replace("\n", " ") for f in reversed(frames))
-            self.out.write(";".join(parts) + f" {n}\n")
+            self.out.write(";".join(name_text(_name(f)) for f in reversed(frames)) + f" {n}\n")
         else:
             self.out.write(f"{plural(n, 'call')}\n")
             self.out.writelines(f"    {printable(_place(f))}\n" for f in frames)

@@ -20,6 +20,7 @@ from tracer.cli import doctor
 from tracer.cli import trace as trace_verb
 from tracer.cli.parser import Namespace
 from tracer.errors import NothingToTraceError, TracerError, UsageError
+from tracer.report import Messages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -312,6 +313,42 @@ def test_the_place_of_an_error(tracee: Callable[..., Path], offsets_cmd: Any) ->
     assert (out.returncode, out.stderr.splitlines()[1:3]) == (2, ["  a2.é", "     ^"]), out.stderr
     out = offsets_cmd("plan", tracee(), "main.ebpfDemo", *args)
     assert (out.returncode, out.stderr.splitlines()[1:3]) == (2, ["  a2.é", "     ^"]), out.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_what_the_output_cannot_encode_is_escaped(
+    encoding: str, monkeypatch: pytest.MonkeyPatch, go_program: Callable[..., Path]
+) -> None:
+    """PYTHONIOENCODING stands for a terminal of another encoding."""
+    source = "package main\n\n//go:noinline\nfunc öffne名() { println() }\n\nfunc main() { öffne名() }\n"
+    program = str(go_program(source))
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    for args in (("list",), ("list", "--long"), ("explain",), ("trace", "--dry-run")):
+        function = ("--func", "main.öffne名") if args[0] == "trace" else ("main.öffne名",)
+        out = subprocess.run(
+            [sys.executable, "-m", "tracer", *args, "-b", program, *function], cwd=ROOT, capture_output=True, timeout=60
+        )
+        assert (out.returncode, out.stderr) == (0, b"")
+        assert "main.öffne名".encode(encoding, "backslashreplace") in out.stdout
+    message = subprocess.run(
+        [sys.executable, "-m", "tracer", "list", "-b", program, "main.名"], cwd=ROOT, capture_output=True, timeout=60
+    )
+    assert message.returncode == 3
+    assert message.stderr.startswith("error: function 'main.名' not found".encode(encoding, "backslashreplace"))
+
+
+def test_errors_and_notes_are_safe_for_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tracee: Callable[..., Path]
+) -> None:
+    cli.complain("a\x1b[31m", "see \x1b]0;b", "  \x9bc\r\n  ^")
+    assert capsys.readouterr().err == "error: a\\x1b[31m\n  \\x9bc\\r\n  ^\nhint: see \\x1b]0;b\n"
+    Messages().warning("d\x1b[2J")
+    assert capsys.readouterr().err == "warning: d\\x1b[2J\n"
+    link = tmp_path / "x\x1b[2J"
+    link.symlink_to(tracee())
+    out = run("list", "-b", str(link), "main.none")
+    shown = f"{tmp_path}/x\\x1b[2J"
+    assert out.stderr == f"error: function 'main.none' not found in {shown}\nhint: see: gopherscope list -b {shown}\n"
 
 
 def test_printable() -> None:

@@ -133,6 +133,24 @@ def test_folded() -> None:
     assert made("folded", [meta(), call(0, 1, 3), ret(5, 1, 3)]) == b"main.d[go.shape.int,x] 5\n"
 
 
+HOSTILE = "main.\x1b[2J;a\nb 7\r\x9b"
+
+
+def hostile() -> list[Event]:
+    """Names are what a program's tables say."""
+    events = [meta(), call(0, 1, 0, stack=[frame(HOSTILE), frame("x\ny")]), ret(5, 1, 0)]
+    events[0]["functions"][0]["name"] = HOSTILE
+    return [{**e, "func": HOSTILE} if "func" in e else e for e in events]
+
+
+def test_hostile_names() -> None:
+    escaped = r"main.\x1b[2J{}a\nb 7\r\x9b"
+    assert made("folded", hostile()).decode() == r"x\ny;" + escaped.format(",") + " 5\n"
+    rows = list(csv.DictReader(io.StringIO(made("csv", hostile()).decode(), newline="")))
+    assert [row["func"] for row in rows] == 2 * [escaped.format(";")]
+    assert rows[0]["stack"] == escaped.format(";") + " main.go:1\n" + r"x\ny main.go:1"
+
+
 def frame(func: str, line: int = 1, **more: Any) -> dict[str, Any]:
     return {"func": func, "file": "main.go", "line": line, **more}
 

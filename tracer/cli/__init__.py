@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Protocol, cast
 
 from tracer import __version__
 from tracer.cli.parser import Namespace, Parser
-from tracer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, TracerError, UsageError
+from tracer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, TracerError, UsageError, printable_lines
 
 PROGRAM = "gopherscope"
 DEFAULT_VERB = "trace"
@@ -101,9 +102,9 @@ def run(argv: Sequence[str]) -> int:
 
 def complain(message: str, hint: str | None = None, place: str = "") -> None:
     """An error for people, on stderr, which may be closed as well."""
-    lines = [f"error: {message}", *place.splitlines(), *([f"hint: {hint}"] if hint else [])]
+    parts = [f"error: {message}", *([place] if place else []), *([f"hint: {hint}"] if hint else [])]
     try:
-        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.write(printable_lines("\n".join(parts)) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
@@ -116,8 +117,16 @@ def _silence_stdout() -> None:
     os.close(devnull)
 
 
+def _take_every_character() -> None:
+    """Where the terminal's encoding lacks one, it is escaped: names in Go are UTF-8, and our own words have arrows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line; the only place where errors turn into one."""
+    _take_every_character()
     try:
         status = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

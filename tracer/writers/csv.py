@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from tracer.errors import printable
 from tracer.recording import Event
 from tracer.writers.calls import frame_text
 
@@ -31,7 +32,8 @@ def write(events: Iterator[Event], out: BinaryIO) -> None:
         row = {k: e.get(k, "") for k in COLUMNS}
         row["values"] = _json(e.get("args") or e.get("results"))
         row["notes"] = _json(e.get("notes"))
-        row["stack"] = "\n".join(map(frame_text, e.get("stack", ())))
+        row["func"] = printable(row["func"])
+        row["stack"] = "\n".join(printable(frame_text(frame)) for frame in e.get("stack", ()))
         if e["type"] == "lost":
             row["values"] = str(e["count"])
         rows.writerow("" if row[k] is None else row[k] for k in COLUMNS)

@@ -7,11 +7,17 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from tracer.errors import printable
 from tracer.recording import Event
 from tracer.writers.calls import gather
 from tracer.writers.chains import own_times
 
 HOW_TO_OPEN = "flamegraph.pl {} > flame.svg; speedscope opens it too"
+
+
+def name_text(name: str) -> str:
+    """One name of a chain: the format's own separators cannot stand in it."""
+    return printable(name).replace(";", ",")
 
 
 def write(events: Iterator[Event], out: BinaryIO) -> None:
@@ -21,8 +27,6 @@ def write(events: Iterator[Event], out: BinaryIO) -> None:
     # by name alone: a function that calls from two lines is one here
     by_name: Counter[tuple[str, ...]] = Counter()
     for chain, ns in own.items():
-        by_name[tuple(place.name for place in chain)] += ns
+        by_name[tuple(name_text(place.name) for place in chain)] += ns
     for names, ns in sorted(by_name.items()):
-        # the format's own separators cannot stand in a name
-        text = ";".join(name.replace(";", ",").replace("\n", " ") for name in names)
-        out.write(f"{text} {ns}\n".encode())
+        out.write(f"{';'.join(names)} {ns}\n".encode())
