@@ -2,6 +2,7 @@
 #include "debug_file.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <libdeflate.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "elf_priv.h"
@@ -64,6 +66,17 @@ static struct err *checksum_of(const struct elf_file *file, uint32_t *ret)
 	return NULL;
 }
 
+static struct err *check_owner(const struct elf_file *program, const struct elf_file *debug)
+{
+	struct stat own, st;
+
+	if (fstat(debug->fd, &st))
+		return err_create(ERR_IO, "%s", strerror(errno));
+	if (!st.st_uid || st.st_uid == geteuid() || (!fstat(program->fd, &own) && st.st_uid == own.st_uid))
+		return NULL;
+	return err_create(ERR_USAGE, "it belongs to another user (uid %u)", st.st_uid);
+}
+
 /* Take this file if it is one; that there is none is nothing to talk about. */
 static struct err *try_file(struct search *s, const char *path)
 {
@@ -78,6 +91,8 @@ static struct err *try_file(struct search *s, const char *path)
 		elf_file_destroy(file); /* the program itself, under the name of its link */
 		return NULL;
 	}
+	if (!err)
+		err = check_owner(s->elf, file);
 	if (!err && s->linked)
 		err = checksum_of(file, &sum);
 	if (!err && s->linked && sum != s->checksum)

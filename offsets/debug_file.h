@@ -3,7 +3,8 @@
  *
  * Where it is looked for, in this order, as gdb does ("Debugging Information in Separate Files"): by the build id in
  * FOLDER/.build-id/xx/yyyy.debug; by the name in .gnu_debuglink, with its checksum, beside the program, in .debug beside it, and in
- * FOLDER/<the program's folder>. FOLDER is /usr/lib/debug, or $GOPHERSCOPE_DEBUG_FOLDER. */
+ * FOLDER/<the program's folder>. FOLDER is /usr/lib/debug, or $GOPHERSCOPE_DEBUG_FOLDER. What belongs neither to root nor to us nor to the
+ * program's owner is not taken: anybody can put a file beside a program in /tmp. */
 #ifndef OFFSETS_DEBUG_FILE_H
 #define OFFSETS_DEBUG_FILE_H
 

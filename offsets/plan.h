@@ -254,6 +254,9 @@ struct program {
  * ERR_NOT_ELF, ERR_ARCH, ERR_NOT_GO …; ERR_USAGE where the file named does not fit, ERR_NO_DWARF where it has nothing. */
 struct err *program_open(const char *path, const char *debug_file, struct program **ret);
 void program_destroy(struct program *program);
+/* *ret: path of the separate debug file that program_open() would find by itself and try, to be freed; NULL where there is none, or the
+ * program has its own debug information. Errors as program_open(). */
+struct err *program_debug_file(const char *path, char **ret);
 struct err *program_dwarf(struct program *program, struct dwarf_info **ret); /* ERR_NO_DWARF */
 
 /* Plan the functions that match any of `patterns` and none of `excludes`. A function that cannot be probed is in the plan with

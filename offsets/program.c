@@ -132,6 +132,25 @@ struct err *program_open(const char *path, const char *debug_file, struct progra
 	return NULL;
 }
 
+struct err *program_debug_file(const char *path, char **ret)
+{
+	struct elf_file *elf _cleanup_elf_ = NULL, *found _cleanup_elf_ = NULL;
+	char *why _cleanup_free_ = NULL, *name = NULL;
+	struct err *err = elf_file_open(path, &elf);
+
+	if (!err && !elf_file_find_section(elf, ".debug_info"))
+		err = debug_file_find(elf, &found, &why);
+	if (err)
+		return err;
+	if (found) {
+		name = strdup(found->path);
+		if (!name)
+			return &err_nomem;
+	}
+	*ret = name;
+	return NULL;
+}
+
 void program_destroy(struct program *program)
 {
 	if (!program)

@@ -67,6 +67,7 @@ size_t func_table_suggest(const struct func_table *table, const char *name, cons
 struct program { struct elf_file *elf; struct go_build *build; struct func_table *funcs; ...; };
 struct err *program_open(const char *path, const char *debug_file, struct program **ret);
 void program_destroy(struct program *program);
+struct err *program_debug_file(const char *path, char **ret);
 
 /* ---- types ---- */
 struct go_type { uint32_t name; uint8_t kind; uint64_t size; ...; };

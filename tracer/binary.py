@@ -6,30 +6,44 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Callable
 
 from tracer import __version__, cache, native, processes
 from tracer.errors import TracerError, UsageError
-from tracer.plan import FileId, Plan, Program, ReadOptions
+from tracer.plan import FileId, Plan, Program, ReadOptions, separate_debug_file
 from tracer.processes import FileIdentity
 
-DEBUG_FOLDER = "GOPHERSCOPE_DEBUG_FOLDER"  # offsets/debug_file.c
+
+@dataclass(frozen=True)
+class _Entry:
+    """Of the cache: its key, and the separate debug file that a plan under it is made of (as Plan.debug_file)."""
+
+    key: str
+    debug_file: tuple[str, FileId] | None
 
 
 def _file_id(st: os.stat_result) -> FileId:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    # O_NONBLOCK: a named pipe must not keep us waiting for a writer
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _content_of(path: str) -> str | None:
     """What stands for the bytes of a file, or None."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        with _opened(path) as fd:
+            return cache.content(fd)
     except (OSError, ValueError):
         return None
-    try:
-        return cache.content(fd)
-    finally:
-        os.close(fd)
 
 
 class OpenedBinary:
@@ -43,6 +57,8 @@ class OpenedBinary:
         st = os.fstat(fd)
         self.identity = FileIdentity(st.st_dev, st.st_ino)
         self.file_id = _file_id(st)
+        self.not_kept = ""
+        """Why plans of this file are not kept, where that is for the file's sake."""
 
     def is_file(self, path: str) -> bool:
         """Whether the path leads to this very file."""
@@ -78,67 +94,70 @@ class OpenedBinary:
         options: ReadOptions,
         on_miss: Callable[[], None],
     ) -> Plan:
-        key = self._key(patterns, excludes, options, on_miss)
-        plan = self._kept(key) if key else None
+        entry = self._entry(patterns, excludes, options, on_miss)
+        plan = self._kept(entry.key) if entry else None
         if plan is not None:
             return plan
         on_miss()
         with Program(self.path, self.name, self.debug_file) as program:
             plan = program.plan(patterns, excludes, options)
         # Without debug information, some may be installed until the next time.
-        if key and plan.has_dwarf and plan.file_id == self.file_id == _file_id(os.fstat(self.fd)):
-            self._keep(key, plan)
+        if entry and plan.has_dwarf and self._is_of(plan, entry):
+            cache.put("plan", entry.key, plan.write)
         return plan
 
-    def _key(
+    def _is_of(self, plan: Plan, entry: _Entry) -> bool:
+        """Whether it was made of the very files that the entry stands for."""
+        return plan.file_id == self.file_id == _file_id(os.fstat(self.fd)) and plan.debug_file == entry.debug_file
+
+    def _entry(
         self,
         patterns: Sequence[str],
         excludes: Sequence[str],
         options: ReadOptions,
         on_miss: Callable[[], None],
-    ) -> str | None:
-        """What stands for a request on this file: for its bytes, wherever they are, and for the rules by which they
-        are planned. None where nothing can be kept."""
+    ) -> _Entry | None:
+        """What stands for a request on this file: for its bytes, wherever they are, for those of its debug file, and
+        for the rules by which they are planned. None where nothing can be kept."""
+        if cache.folder() is None:
+            return None
+        self.not_kept = cache.why_not_by_content(self.fd)
+        if self.not_kept:
+            return None
         content = cache.content(self.fd, on_miss)
-        if content is None or _file_id(os.fstat(self.fd)) != self.file_id:
-            return None
         rules = _content_of(native.offsets().__file__)
-        given = None if self.debug_file is None else _content_of(self.debug_file)
-        if rules is None or (self.debug_file is not None and given is None):
+        if content is None or rules is None or _file_id(os.fstat(self.fd)) != self.file_id:
             return None
-        debug = (self.debug_file, given, os.environ.get(DEBUG_FOLDER))
-        return cache.key(__version__, rules, content, debug, list(patterns), list(excludes), options)
+        try:
+            path = self.debug_file or separate_debug_file(self.path)
+            debug_file, debug = (None, None) if path is None else self._debug_file(path)
+        except (TracerError, OSError, ValueError):
+            return None  # planning says what is wrong
+        if debug_file is not None and debug is None:
+            return None
+        found = debug_file and (debug_file[0], debug)
+        key = cache.key(__version__, rules, content, found, list(patterns), list(excludes), options)
+        return _Entry(key, debug_file)
 
-    @staticmethod
-    def _keep(key: str, plan: Plan) -> None:
-        debug = "" if plan.debug_file is None else _content_of(plan.debug_file[0])
-        if debug is None:
-            return
-        head = debug.ljust(64).encode("ascii")
-
-        def write(fd: int) -> None:
-            os.write(fd, head)
-            plan.write(fd)
-
-        cache.put("plan", key, write)
+    def _debug_file(self, path: str) -> tuple[tuple[str, FileId], str | None]:
+        """The debug file's path and version, and what stands for its bytes; None where nothing may."""
+        with _opened(path) as fd:
+            debug_file = path, _file_id(os.fstat(fd))
+            if why := cache.why_not_by_content(fd):
+                self.not_kept = f"its debug file {path}: {why}"
+                return debug_file, None
+            return debug_file, cache.content(fd)
 
     def _kept(self, key: str) -> Plan | None:
-        """The plan that was kept, if the debug information that it was made of is still the same."""
         entry = cache.find("plan", key)
         if entry is None:
             return None
         with entry:
             try:
-                debug = entry.read(64).decode("ascii").strip()
-                plan = Plan.read(entry.fileno(), self.path, self.file_id)
-            except (TracerError, UnicodeDecodeError):
+                return Plan.read(entry.fileno(), self.path, self.file_id)
+            except TracerError:
                 cache.drop("plan", key)
                 return None
-        if plan.debug_file is None or _content_of(plan.debug_file[0]) == debug:
-            return plan
-        plan.close()
-        cache.drop("plan", key)
-        return None
 
 
 @contextmanager

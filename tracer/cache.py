@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable
 
 from tracer.errors import TracerError
+from tracer.output import trusted_owners
 
 ROOT_FOLDER = "/var/cache/gopherscope"
 ENTRIES_MAX = 512  # what was not used for longest goes first
@@ -220,6 +221,23 @@ def _is_settled(fd: int, st: os.stat_result, began: float) -> bool:
     nobody can set for one file, on a file system that keeps it."""
     last = max(st.st_mtime, st.st_ctime)
     return last < began - SETTLED_AGE and _file_system(fd) in SETTLING_FILE_SYSTEMS
+
+
+def why_not_by_content(fd: int) -> str:
+    """Why what is made of an open file must not be kept under its bytes; "" where it can be.
+
+    Who can write to a file may change it between the time when its bytes are hashed and when they are used, on some
+    file systems without a trace, and so put what was made of other bytes under those of another's file.
+    """
+    st = os.fstat(fd)
+    if st.st_uid not in trusted_owners():
+        return f"it belongs to another user (uid {st.st_uid})"
+    if st.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others can write to it"
+    kind = _file_system(fd)
+    if kind not in SETTLING_FILE_SYSTEMS:
+        return f"its file system ({kind or 'unknown'}) does not tell of every write"
+    return ""
 
 
 def content(fd: int, on_miss: Callable[[], None] = lambda: None) -> str | None:

@@ -26,6 +26,12 @@ def sudo_ids() -> tuple[int, int] | None:
     return uid, gid
 
 
+def trusted_owners() -> set[int]:
+    """Users whose files nobody else could have forged: root, we, and who called sudo."""
+    ids = sudo_ids()
+    return {0, os.geteuid()} | ({ids[0]} if ids else set())
+
+
 def _refuse(path: str, why: str) -> TracerError:
     return TracerError(f"cannot write {path!r}: {why}", hint="choose another file with -o")
 
@@ -35,9 +41,7 @@ def _check_existing(path: str, fd: int) -> None:
     st = os.fstat(fd)
     if not stat.S_ISREG(st.st_mode):
         return  # /dev/null, a named pipe, a terminal
-    ids = sudo_ids()
-    owners = {0, os.geteuid()} | ({ids[0]} if ids else set())
-    if st.st_uid not in owners:
+    if st.st_uid not in trusted_owners():
         raise _refuse(path, f"it exists and belongs to another user (uid {st.st_uid})")
     if st.st_nlink > 1:
         raise _refuse(path, "it exists and has other names (hard links)")

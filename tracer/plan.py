@@ -261,6 +261,19 @@ class Program:
         return Plan(out[0])
 
 
+def separate_debug_file(path: str) -> str | None:
+    """The file that Program(path) would find by itself and try for debug information."""
+    o = native.offsets()
+    out = o.ffi.new("char **")
+    take(o.ffi, o.lib, o.lib.program_debug_file(os.fsencode(path), out))
+    if not out[0]:
+        return None
+    try:
+        return os.fsdecode(o.ffi.string(out[0]))
+    finally:
+        o.lib.free(out[0])
+
+
 def _string_array(ffi: Any, strings: Sequence[str]) -> tuple[Any, list[Any]]:
     """(const char *[], what must be kept alive with it)."""
     kept = [ffi.new("char[]", os.fsencode(s)) for s in strings]
@@ -385,7 +398,8 @@ class Plan:
     @property
     def debug_file(self) -> tuple[str, FileId] | None:
         """The separate file that the debug information came from, and which version of it (as file_id)."""
-        path = self._string(self.pointer.binary.debug_file)
+        pointer = self._o.lib.plan_string(self.pointer, self.pointer.binary.debug_file)
+        path = os.fsdecode(self._o.ffi.string(pointer)) if pointer else ""
         i = self.pointer.binary.debug_id
         return (path, (i.dev, i.ino, i.size, i.mtime_ns, i.ctime_ns)) if path else None
 

@@ -260,6 +260,8 @@ class _Trace:
         o = self.options
         if plan.debug_file:
             self.messages.detail(f"debug information from {printable(plan.debug_file[0])}")
+        if self.binary.not_kept:
+            self.messages.detail(f"the plan is not kept for the next time: {self.binary.not_kept}")
         if (o.args or o.results) and plan.no_dwarf:
             self.messages.without_values(plan.no_dwarf, o.raw_words)
         self.messages.plan_warnings(plan)

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -369,6 +370,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             super().__init__(path, name, debug_file)
 
     monkeypatch.setattr(binary, "Program", Watched)
+    monkeypatch.setattr(cache, "_file_system", lambda fd: "ext4")  # wherever the tests' files are
     return paths
 
 
@@ -390,7 +392,9 @@ def programs(tracee: Callable[..., Path]) -> dict[str, Path]:
 
 @pytest.fixture
 def program(programs: dict[str, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copyfile(programs["1.26"], tmp_path / "program"))
+    copy = Path(shutil.copyfile(programs["1.26"], tmp_path / "program"))
+    copy.chmod(0o755)
+    return copy
 
 
 def the_plan(folder: Path) -> Path:
@@ -508,10 +512,122 @@ def test_a_plan_belongs_to_its_debug_file(cache_folder: Path, planned: list[str]
     assert (len(planned), len(list(cache_folder.glob("*.plan")))) == (3, kept)
 
 
+def with_checksum(data: bytes, checksum: int) -> bytes:
+    """The data and four bytes behind it that give all of it this CRC-32: whoever forges a debug file can do so."""
+    table = [*range(256)]
+    for _ in range(8):
+        table = [t >> 1 ^ (0xEDB88320 if t & 1 else 0) for t in table]
+    state = checksum ^ 0xFFFFFFFF
+    for _ in range(4):
+        i = next(i for i in range(256) if table[i] >> 24 == state >> 24)
+        state = (state ^ table[i]) << 8 & 0xFFFFFFFF | i
+    return data + (zlib.crc32(data) ^ 0xFFFFFFFF ^ state).to_bytes(4, "little")
+
+
+def test_a_forged_debug_file_is_believed_of_the_program_beside_it_alone(
+    cache_folder: Path, planned: list[str], go_program: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Two users' copies of one program, and the debug file that each has beside it."""
+    source = (
+        "package main\n\n//go:noinline\nfunc f(honest int) int { return honest }\n\nfunc main() { println(f(3)) }\n"
+    )
+    (tmp_path / "program").write_bytes(go_program(source).read_bytes())
+    mine, theirs, none = (tmp_path / name / "stripped" for name in ("mine", "theirs", "none"))
+    debug = mine.with_name("program.debug")
+    for path in (mine, theirs, none):
+        path.parent.mkdir()
+    for command in (
+        ["objcopy", "--only-keep-debug", "--decompress-debug-sections", tmp_path / "program", debug],
+        ["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", tmp_path / "program", mine],
+    ):
+        subprocess.run([str(c) for c in command], check=True)
+    for path in (theirs, none):
+        path.write_bytes(mine.read_bytes())
+    whole = debug.read_bytes()
+    forged = with_checksum(whole.replace(b"honest\0", b"forged\0"), zlib.crc32(whole))
+    assert zlib.crc32(forged) == zlib.crc32(whole)
+    theirs.with_name(debug.name).write_bytes(forged)
+
+    def parameters(path: Path) -> list[str] | None:
+        (f,) = (f for f in functions(path) if f.name == "main.f")
+        return None if f.params is None else [name for name, _ in f.params]
+
+    for _ in range(2):  # made, and found again
+        assert parameters(theirs) == ["forged"]
+        assert parameters(mine) == ["honest"]
+    assert planned == [str(theirs), str(mine)]
+    assert parameters(none) is None
+    theirs.with_name(debug.name).unlink()
+    assert parameters(theirs) is None
+    theirs.with_name(debug.name).write_bytes(whole)
+    assert parameters(theirs) == ["honest"]
+
+
+def test_what_others_can_write_is_planned_anew(cache_folder: Path, planned: list[str], program: Path) -> None:
+    """They could change it between hashing and planning."""
+    for n, mode in enumerate((0o775, 0o757, 0o777), 1):
+        program.chmod(mode)
+        with open_binary(str(program), (), None) as opened:
+            opened.planned(["main.*"], [], ReadOptions()).__enter__().close()
+            assert opened.not_kept == "others can write to it"
+        assert (len(planned), list(cache_folder.iterdir())) == (n, [])
+    program.chmod(0o755)
+    functions(program)
+    assert (len(planned), len(list(cache_folder.glob("*.plan")))) == (4, 1)
+    program.chmod(0o775)  # nor is a kept one used
+    functions(program)
+    assert len(planned) == 5
+
+
+@needs_root
+def test_what_another_user_owns_is_planned_anew(
+    cache_folder: Path, planned: list[str], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(program, 54321, 54321)
+    for _ in range(2):
+        with open_binary(str(program), (), None) as opened:
+            opened.planned(["main.*"], [], ReadOptions()).__enter__().close()
+            assert opened.not_kept == "it belongs to another user (uid 54321)"
+    assert (len(planned), list(cache_folder.iterdir())) == (2, [])
+    # but not that of the user who called sudo
+    monkeypatch.setenv("SUDO_UID", "54321")
+    monkeypatch.setenv("SUDO_GID", "54321")
+    first = functions(program)
+    assert functions(program) == first
+    assert len(planned) == 3
+
+
+def test_where_writes_leave_no_trace_plans_are_made_anew(
+    cache_folder: Path, planned: list[str], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tmpfs: a mapping changes bytes, and no time."""
+    monkeypatch.setattr(cache, "_file_system", lambda fd: "tmpfs")
+    for _ in range(2):
+        with open_binary(str(program), (), None) as opened:
+            opened.planned(["main.*"], [], ReadOptions()).__enter__().close()
+            assert opened.not_kept == "its file system (tmpfs) does not tell of every write"
+    assert (len(planned), list(cache_folder.iterdir())) == (2, [])
+
+
+@needs_root
+def test_a_debug_file_of_another_user_is_not_kept(cache_folder: Path, planned: list[str], program: Path) -> None:
+    debug, stripped = program.with_name("program.debug"), program.with_name("stripped")
+    subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)
+    subprocess.run(["strip", "-o", stripped, program], check=True)
+    os.chown(debug, 54321, 54321)
+    for _ in range(2):
+        with open_binary(str(stripped), (), None, str(debug)) as opened:
+            with opened.planned(["main.*"], [], ReadOptions()) as plan:
+                assert plan.has_dwarf
+            assert opened.not_kept == f"its debug file {debug}: it belongs to another user (uid 54321)"
+    assert (len(planned), list(cache_folder.glob("*.plan"))) == (2, [])
+
+
 MANY = """
 import sys
 from tracer import cache
 cache.ROOT_FOLDER = sys.argv[1]
+cache._file_system = lambda fd: "ext4"
 from tracer.binary import open_binary
 from tracer.plan import ReadOptions
 for i in range(10):

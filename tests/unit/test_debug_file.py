@@ -161,6 +161,18 @@ def test_wrong_checksum(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) ->
     )
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners, which needs root")
+def test_of_another_user(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) -> None:
+    """Anybody can put one into a folder like /tmp. That of the program's owner is taken, and one that is named."""
+    program, debug = tmp_path / "program", tmp_path / "program.debug"
+    split(tracee(), program, debug)
+    os.chown(debug, 54321, 54321)
+    refused(offsets_cmd, program, f"{debug} is not taken: it belongs to another user (uid 54321)")
+    assert offsets_cmd("--debug-file", debug, "params", program, FUNCTION).returncode == 0
+    os.chown(program, 54321, 54321)
+    check_same(offsets_cmd, tracee(), program, debug)
+
+
 def test_of_another_build_id(
     offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
