@@ -287,10 +287,15 @@ BPF_CALL, PROBE_READ_USER, PROBE_READ_KERNEL = 0x85, 112, 113  # linux/bpf.h
 
 
 @pytest.mark.usefixtures("bcc")
+def mounts_of_symbols() -> list[str]:
+    """Other tests, beside this one, may mount what is theirs."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return [line for line in file if "kallsyms" in line]
+
+
 def test_few_kernel_symbols_are_enough() -> None:
     """BCC takes the helpers that are asked for; and the symbols that only it sees are seen by nobody else."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        before = file.read()
+    before = mounts_of_symbols()
     blob = Compiler().compile(READS, [])
     names, offset = [], 8 + 4 + 4 + len("reads")
     (n,) = struct.unpack_from("<I", blob, offset)
@@ -299,6 +304,5 @@ def test_few_kernel_symbols_are_enough() -> None:
         if opcode == BPF_CALL:
             names.append(immediate)
     assert names == [PROBE_READ_USER, PROBE_READ_KERNEL]
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        assert file.read() == before
+    assert mounts_of_symbols() == before
     assert (program.source_folder() / "headers" / "kallsyms").is_file()
