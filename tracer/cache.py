@@ -223,6 +223,19 @@ def _is_settled(fd: int, st: os.stat_result, began: float) -> bool:
     return last < began - SETTLED_AGE and _file_system(fd) in SETTLING_FILE_SYSTEMS
 
 
+def _is_private_group(gid: int, uid: int) -> bool:
+    """Whether a group is one user's alone: his first, named as he is, without other members. Where there are such
+    groups files are often made with umask 002."""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and not set(group.gr_mem) - {user.pw_name}
+
+
 def why_not_by_content(fd: int) -> str:
     """Why what is made of an open file must not be kept under its bytes; "" where it can be.
 
@@ -232,7 +245,7 @@ def why_not_by_content(fd: int) -> str:
     st = os.fstat(fd)
     if st.st_uid not in trusted_owners():
         return f"it belongs to another user (uid {st.st_uid})"
-    if st.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if st.st_mode & stat.S_IWOTH or (st.st_mode & stat.S_IWGRP and not _is_private_group(st.st_gid, st.st_uid)):
         return "others can write to it"
     kind = _file_system(fd)
     if kind not in SETTLING_FILE_SYSTEMS:

@@ -14,6 +14,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tracing import ROOT
@@ -563,8 +564,11 @@ def test_a_forged_debug_file_is_believed_of_the_program_beside_it_alone(
     assert parameters(theirs) == ["honest"]
 
 
-def test_what_others_can_write_is_planned_anew(cache_folder: Path, planned: list[str], program: Path) -> None:
+def test_what_others_can_write_is_planned_anew(
+    cache_folder: Path, planned: list[str], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They could change it between hashing and planning."""
+    monkeypatch.setattr(cache, "_is_private_group", lambda gid, uid: False)
     for n, mode in enumerate((0o775, 0o757, 0o777), 1):
         program.chmod(mode)
         with open_binary(str(program), (), None) as opened:
@@ -577,6 +581,24 @@ def test_what_others_can_write_is_planned_anew(cache_folder: Path, planned: list
     program.chmod(0o775)  # nor is a kept one used
     functions(program)
     assert len(planned) == 5
+
+
+@pytest.mark.parametrize(
+    ("first", "name", "members", "alone"),
+    [
+        (7, "ann", [], True),
+        (7, "ann", ["ann"], True),
+        (7, "ann", ["bob"], False),
+        (8, "ann", [], False),
+        (7, "staff", [], False),
+    ],
+)
+def test_a_group_of_one_user_is_no_other(
+    monkeypatch: pytest.MonkeyPatch, first: int, name: str, members: list[str], alone: bool
+) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: SimpleNamespace(pw_name="ann", pw_gid=first))
+    monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=name, gr_mem=members))
+    assert cache._is_private_group(7, 1000) == alone
 
 
 @needs_root
