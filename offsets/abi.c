@@ -64,6 +64,24 @@ static struct err *take_register(struct assigner *a, uint64_t offset, uint64_t s
 	return push_word(a, offset, size, is_float ? ABI_FLOAT_REG : ABI_INT_REG, (*used)++);
 }
 
+/* Vectors (simd/archsimd, GOEXPERIMENT=simd from Go 1.26 on) are structs that begin with one of three marker types, and stand in one
+ * register whole (cmd/compile/internal/types/size.go, simdify). Names may have "noalg." before them. */
+static bool is_vector(const struct type_table *table, const struct go_type *t)
+{
+	static const char *const markers[] = { "simd/archsimd.v128", "simd/archsimd.v256", "simd/archsimd.v512" };
+	uint32_t first = t->n_fields ? table->fields[t->first_field].type : TYPE_NONE;
+
+	if (first >= table->n)
+		return false;
+	const char *name = type_string(table, table->v[first].name);
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < sizeof(markers) / sizeof(*markers); i++)
+		if (n >= strlen(markers[i]) && !strcmp(name + n - strlen(markers[i]), markers[i]))
+			return true;
+	return false;
+}
+
 /* The register-assign recursion of abi-internal.md. */
 static struct err *assign_registers(struct assigner *a, uint32_t index, uint64_t offset, int depth, bool *fits_ret)
 {
@@ -97,6 +115,8 @@ static struct err *assign_registers(struct assigner *a, uint32_t index, uint64_t
 		if (!(t->flags & TYPE_COMPLETE) || (uint64_t)t->first_field + t->n_fields > a->table->n_fields)
 			return err_create(ERR_MALFORMED, "the struct type '%s' is incomplete",
 					  type_string(a->table, t->name));
+		if (is_vector(a->table, t))
+			return take_register(a, offset, t->size, true, fits_ret);
 		for (uint32_t i = 0; i < t->n_fields; i++) {
 			const struct go_field *f = &a->table->fields[t->first_field + i];
 			err = assign_registers(a, f->type, offset + f->offset, depth + 1, fits_ret);

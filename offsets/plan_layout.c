@@ -307,6 +307,21 @@ static struct err *fit_assembly(struct plan_builder *b, const struct abi_layout 
 	return err;
 }
 
+/* Everything is listed, and its size is another one: of a type it is not known how it is passed. DWARF's own places hold; results have none. */
+static struct err *distrust(struct plan_builder *b, const struct plan_func *f, const struct dwarf_func *df,
+			    const struct abi_layout *abi, size_t n_params, size_t dict)
+{
+	struct err *err;
+
+	b->unplaced = calloc(abi->n_values, sizeof(*b->unplaced));
+	if (!b->unplaced)
+		return &err_nomem;
+	err = fit_registers(b, f, df, abi, n_params, dict, true);
+	for (size_t i = n_params; i < abi->n_values && !err; i++)
+		b->unplaced[i] = true;
+	return err;
+}
+
 static struct err *find_missing(struct plan_builder *b, const struct plan_func *f, const struct func *func,
 				const struct dwarf_func *df, const struct abi_layout *abi, size_t n_params, size_t dict)
 {
@@ -315,12 +330,16 @@ static struct err *find_missing(struct plan_builder *b, const struct plan_func *
 	uint32_t size;
 	bool known;
 
-	/* The body of a loop over a function (F-range1) goes without its blank ones in any version. */
-	if ((minor >= LISTS_ALL_MINOR && !strstr(func->name, "-range")) || !abi->n_values)
+	if (!abi->n_values)
 		return NULL;
 	err = args_size(b, func, &known, &size);
 	if (err)
 		return err;
+	/* The body of a loop over a function (F-range1) goes without its blank ones in any version. */
+	if (minor >= LISTS_ALL_MINOR && !strstr(func->name, "-range"))
+		return f->abi == GO_ABI_INTERNAL && known && size != layout_size(abi)
+			       ? distrust(b, f, df, abi, n_params, dict)
+			       : NULL;
 	b->unplaced = calloc(abi->n_values, sizeof(*b->unplaced));
 	if (!b->unplaced)
 		return &err_nomem;

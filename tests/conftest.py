@@ -87,9 +87,11 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """
     folder = tmp_path_factory.mktemp("programs")
 
-    def build(source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False) -> Path:
+    def build(
+        source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False, experiment: str = ""
+    ) -> Path:
         try:
-            kept = go_versions.go_program(source, version, mode, cgo)
+            kept = go_versions.go_program(source, version, mode, cgo, experiment)
         except go_versions.BuildError as error:
             _missing(str(error))
             raise

@@ -103,13 +103,18 @@ def _files(source: Path | str) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(source.iterdir()) if p.suffix in (".go", ".s", ".mod", ".sum")}
 
 
-def go_program(source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False) -> Path:
-    """The path of the program, built when it is not in the cache. Raises BuildError, SourceError."""
+def go_program(
+    source: Path | str, version: str = "1.26", mode: str = "default", cgo: bool = False, experiment: str = ""
+) -> Path:
+    """The path of the program, built when it is not in the cache. Raises BuildError, SourceError.
+
+    experiment: as GOEXPERIMENT."""
     files = _files(source)
     files.setdefault("go.mod", b"module example.com/program\n\ngo 1.15\n")
     exact = VERSIONS.get(version, version)
     minor = int(exact.split(".")[1])
-    key = hashlib.sha256(repr((sorted(files.items()), exact, MODES[mode], cgo)).encode()).hexdigest()[:20]
+    asked = (sorted(files.items()), exact, MODES[mode], cgo, *([experiment] if experiment else []))
+    key = hashlib.sha256(repr(asked).encode()).hexdigest()[:20]
     folder = cache_dir() / f"{exact}-{mode}-{key}"
     program = folder / "program"
     if program.exists():
@@ -129,6 +134,7 @@ def go_program(source: Path | str, version: str = "1.26", mode: str = "default",
                 GO111MODULE="on",
                 CGO_ENABLED="1" if cgo else "0",
             )
+            env["GOEXPERIMENT"] = experiment
             # Set, so that a user's own flags do not count: old versions fail on those that they do not know.
             env["GOFLAGS"] = "-trimpath" + (" -buildvcs=false" if minor >= 18 else "")
             if minor == 19:
