@@ -106,6 +106,18 @@ static struct err *refuse_library(struct program *program)
 	return err_create(ERR_UNSUPPORTED, "%s is a library: only programs can be traced", program->elf->path);
 }
 
+/* Go 1.17 alone lets one switch the register convention off again, and then notes it behind its version (internal/buildcfg). */
+static struct err *refuse_experiment(const struct program *program)
+{
+	const struct go_build *build = program->build;
+
+	if (build->minor != 17 || !strstr(build->version, "noregabi"))
+		return NULL;
+	return err_create(ERR_UNSUPPORTED,
+			  "%s was built by Go 1.17 with GOEXPERIMENT=noregabi: how it calls is not known",
+			  program->elf->path);
+}
+
 struct err *program_open(const char *path, const char *debug_file, struct program **ret)
 {
 	struct program *program = calloc(1, sizeof(*program));
@@ -118,6 +130,8 @@ struct err *program_open(const char *path, const char *debug_file, struct progra
 		err = go_build_read(program->elf, &program->build);
 	if (!err)
 		err = refuse_library(program);
+	if (!err)
+		err = refuse_experiment(program);
 	if (!err)
 		err = func_table_read(program->elf, &program->funcs);
 	if (!err && debug_file)

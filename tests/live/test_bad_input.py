@@ -66,6 +66,13 @@ def test_library(version: str, mode: str, go_program: Callable[..., Path], trace
     check_error(tracer("-b", stripped, "--func", "main.Add"), NOTHING, reason)
 
 
+def test_another_calling_convention(go_program: Callable[..., Path], tracer: Tracer) -> None:
+    """Only Go 1.17 could be built so."""
+    text = "package main\n\n//go:noinline\nfunc f(a int) int { return a + 1 }\n\nfunc main() { println(f(41)) }\n"
+    program = go_program(text, "1.17", experiment="noregabi")
+    check_error(tracer("-b", program, "--func", "main.f"), NOTHING, r"Go 1\.17 with GOEXPERIMENT=noregabi")
+
+
 def test_shell_script(tracer: Tracer, tmp_path: Path) -> None:
     file = tmp_path / "script.sh"
     file.write_text("#!/bin/sh\nexec ./server\n")
