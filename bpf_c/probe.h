@@ -112,7 +112,10 @@ static __always_inline int left_alone(const struct site *site, struct control *c
  * back where the kernel tells its address; perform_ret() performs it again, or the kernel does. */
 static __always_inline int moved_on(struct pt_regs *ctx, const struct site *site)
 {
-	if (!((ctx->ip - site->addr) & (PAGE_BYTES - 1)))
+	u64 bias = ctx->ip - site->addr;
+
+	opaque(bias); /* else the compiler keeps it for later, and the verifier what was found of it */
+	if (!(bias & (PAGE_BYTES - 1)))
 		return 0;
 #ifdef PERFORM_RET
 	if (site->kind == SITE_RETURN && !(site->flags & SITE_BEFORE_RET)) {

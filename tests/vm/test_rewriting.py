@@ -309,5 +309,5 @@ def test_stress(version: str, mode: str, tracer: Tracer) -> None:
         *("--buffer", "64M", "--", program, "-mode", "stress", "-seconds", STRESS_S),
         timeout=LONG,
     )
-    assert run.stdout.splitlines() == ["stress: calls=true broken=0 wrong=0"]
+    assert run.stdout.splitlines() == ["stress: calls=true broken=0 wrong=0"], (run.status, run.stderr)
     assert run.status == 0 or "events lost: the changes were made" in run.stderr, run.stderr
