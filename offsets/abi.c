@@ -94,6 +94,8 @@ static struct err *assign_registers(struct assigner *a, uint32_t index, uint64_t
 	uint32_t words = 1;
 
 	*fits_ret = true;
+	if (t->flags & TYPE_WORDLESS) /* so that each way down takes a register: there are few */
+		return NULL;
 	switch (t->kind) {
 	case GO_FLOAT32:
 	case GO_FLOAT64:

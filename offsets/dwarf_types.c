@@ -446,6 +446,7 @@ static struct err *complete_struct(struct dwarf_info *dw, struct type_table *typ
 				   int depth)
 {
 	struct err *err = fields_of(dw, types, index, w);
+	uint8_t flags = TYPE_WORDLESS;
 	uint16_t align = 1;
 
 	if (err)
@@ -461,8 +462,13 @@ static struct err *complete_struct(struct dwarf_info *dw, struct type_table *typ
 			return malformed_type(dw, types, index, "has a field that reaches past its end");
 		if (ft->align > align)
 			align = ft->align;
+		if (!(ft->flags & TYPE_WORDLESS))
+			flags &= ~TYPE_WORDLESS;
+		if (holds_pointers(types, f.type))
+			flags |= TYPE_POINTERS;
 	}
 	types->v[index].align = align;
+	types->v[index].flags |= flags;
 	return NULL;
 }
 
@@ -510,6 +516,10 @@ static struct err *complete_array(struct dwarf_info *dw, struct type_table *type
 	types->v[index].count = count;
 	types->v[index].elem = elem;
 	types->v[index].align = types->v[elem].align;
+	if (count && holds_pointers(types, elem))
+		types->v[index].flags |= TYPE_POINTERS;
+	if (!count || (count == 1 && types->v[elem].flags & TYPE_WORDLESS))
+		types->v[index].flags |= TYPE_WORDLESS;
 	return NULL;
 }
 

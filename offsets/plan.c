@@ -325,7 +325,7 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 static bool leads_to_memory(const struct plan_builder *b, const struct plan_func *f)
 {
 	for (uint32_t i = 0; i < f->n_params && f->has_types; i++)
-		if (holds_pointers(&b->plan->types, b->plan->vars[f->first_param + i].type, 0))
+		if (holds_pointers(&b->plan->types, b->plan->vars[f->first_param + i].type))
 			return true;
 	return false;
 }

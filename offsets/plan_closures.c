@@ -151,6 +151,8 @@ static struct err *make_type(struct plan_builder *b, const char *name, const str
 		err = type_table_intern(types, v[i].name, &field.name);
 		if (!err)
 			err = type_table_add_field(types, &field);
+		if (holds_pointers(types, field.type))
+			t.flags |= TYPE_POINTERS;
 		t.n_fields++;
 	}
 	if (err || !t.n_fields)

@@ -290,7 +290,7 @@ static struct map_part part_of_element(const struct way_reads *w, size_t i, uint
 		i < w->n_chain && (w->e->nodes[w->chain[i]].op == EXPR_LEN || w->e->nodes[w->chain[i]].op == EXPR_CAP);
 	uint8_t kind = plan_kind_of(w->b, part.type);
 	/* the words that tell a length stand in the slot */
-	if ((counted && kind != GO_MAP && kind != GO_CHAN) || !holds_pointers(&w->b->plan->types, part.type, 0))
+	if ((counted && kind != GO_MAP && kind != GO_CHAN) || !holds_pointers(&w->b->plan->types, part.type))
 		part = (struct map_part){ .partial = true, .type = TYPE_NONE };
 	return part;
 }

@@ -216,30 +216,6 @@ bool follow_complete(struct list_builder *r, uint32_t type, struct err **err_ret
 	return !err;
 }
 
-bool holds_pointers(const struct type_table *types, uint32_t type, int depth)
-{
-	if (type >= types->n || depth > 16)
-		return false;
-	const struct go_type *t = &types->v[type];
-	switch (t->kind) {
-	case GO_STRING:
-	case GO_SLICE:
-	case GO_POINTER:
-	case GO_MAP:
-	case GO_CHAN:
-	case GO_FUNC:
-	case GO_INTERFACE:
-		return true;
-	case GO_ARRAY:
-		return t->count && holds_pointers(types, t->elem, depth + 1);
-	case GO_STRUCT:
-		for (uint32_t i = 0; i < t->n_fields; i++)
-			if (holds_pointers(types, types->fields[t->first_field + i].type, depth + 1))
-				return true;
-	}
-	return false;
-}
-
 /* Read behind a word. *added_ret: its index in the list is the last. */
 static struct err *follow(struct list_builder *r, const struct step *step, bool *added_ret)
 {
@@ -270,7 +246,7 @@ static struct err *follow_slice(struct list_builder *r, const struct source *s, 
 			     .src.ptr = list_word(r, s, 0),
 			     .src.len = list_word(r, s, 8) };
 	err = follow(r, &step, &added);
-	if (err || !added || !holds_pointers(types, t->elem, 0))
+	if (err || !added || !holds_pointers(types, t->elem))
 		return err;
 	err = plan_list_for(r->b, LIST_ITEM, t->elem, s->hops, &list);
 	if (err)
@@ -299,7 +275,7 @@ static struct err *follow_pointer(struct list_builder *r, const struct source *s
 			     .len = size > POINTEE_MAX ? POINTEE_MAX : size,
 			     .src.ptr = list_word(r, s, 0) };
 	err = follow(r, &step, &added);
-	if (err || !added || !holds_pointers(types, elem, 0))
+	if (err || !added || !holds_pointers(types, elem))
 		return err;
 	struct source next = {
 		.type = elem, .hops = s->hops - 1, .in = SOURCE_CHUNK, .step = r->b->plan->n_steps - 1 - r->first_step
@@ -363,13 +339,13 @@ static struct err *follow_source(struct list_builder *r, const struct source *s)
 			const struct go_field *f = &types->fields[t.first_field + i];
 			part.type = f->type;
 			part.offset = s->offset + f->offset;
-			if (holds_pointers(types, f->type, 0))
+			if (holds_pointers(types, f->type))
 				list_source(r, &part);
 		}
 		return NULL;
 	case GO_ARRAY:
 		part.type = t.elem;
-		if (t.elem >= types->n || !holds_pointers(types, t.elem, 0))
+		if (t.elem >= types->n || !holds_pointers(types, t.elem))
 			return NULL;
 		for (uint64_t i = 0; i < t.count && i < r->b->options->elements; i++) {
 			part.offset = s->offset + i * types->v[t.elem].size;

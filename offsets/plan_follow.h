@@ -88,9 +88,6 @@ struct err *plan_list_for(struct plan_builder *b, enum list_kind kind, uint32_t 
 struct err *plan_list_for_part(struct plan_builder *b, enum list_kind kind, uint32_t type, uint32_t hops,
 			       const struct map_part *part, uint32_t *list_ret);
 
-/* Does a value of this type hold anything that is followed? */
-bool holds_pointers(const struct type_table *types, uint32_t type, int depth);
-
 /* Make sure of a type's make-up. False where it cannot be had: its values are then not followed. */
 bool follow_complete(struct list_builder *r, uint32_t type, struct err **err_ret);
 

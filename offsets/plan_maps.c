@@ -198,8 +198,8 @@ static bool group_leads_on(const struct list_builder *r, const struct plan_map *
 {
 	const struct type_table *types = &r->b->plan->types;
 
-	return !m->swiss || m->key_indirect || m->elem_indirect || holds_pointers(types, m->key, 0) ||
-	       (part->partial ? part->type != TYPE_NONE : holds_pointers(types, m->elem, 0));
+	return !m->swiss || m->key_indirect || m->elem_indirect || holds_pointers(types, m->key) ||
+	       (part->partial ? part->type != TYPE_NONE : holds_pointers(types, m->elem));
 }
 
 /* For each group in what the last step reads. */
@@ -344,7 +344,7 @@ static struct err *follow_slots(struct list_builder *r, const struct plan_map *m
 	uint32_t list;
 	bool added;
 
-	if (!indirect && !holds_pointers(&r->b->plan->types, type, 0))
+	if (!indirect && !holds_pointers(&r->b->plan->types, type))
 		return NULL;
 	struct err *err = plan_list_for(r->b, indirect ? LIST_INDIRECT : LIST_ITEM, type, hops, &list);
 	each.off = list;

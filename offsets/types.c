@@ -54,6 +54,23 @@ const char *go_kind_name(enum go_kind kind)
 	return (size_t)kind < sizeof(kind_names) / sizeof(kind_names[0]) ? kind_names[kind] : "invalid";
 }
 
+bool holds_pointers(const struct type_table *types, uint32_t type)
+{
+	if (type >= types->n)
+		return false;
+	switch (types->v[type].kind) {
+	case GO_STRING:
+	case GO_SLICE:
+	case GO_POINTER:
+	case GO_MAP:
+	case GO_CHAN:
+	case GO_FUNC:
+	case GO_INTERFACE:
+		return true;
+	}
+	return types->v[type].flags & TYPE_POINTERS;
+}
+
 void type_table_init(struct type_table *table)
 {
 	*table = (struct type_table){ 0 };

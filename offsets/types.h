@@ -46,6 +46,9 @@ enum go_type_flags {
 	TYPE_EMPTY_IFACE = 2, /* GO_INTERFACE without methods (runtime.eface), else runtime.iface */
 	TYPE_FOREIGN = 4,     /* not from a Go unit (C in a cgo program) */
 	TYPE_DIRECT = 8, /* an interface's data word is the value itself, not a pointer to it (set by the planner) */
+	/* Of a complete struct or array, kept because types of a hostile file can share their parts: n of them have 2^n ways down. */
+	TYPE_POINTERS = 16, /* a value of it holds something that is followed (holds_pointers) */
+	TYPE_WORDLESS = 32, /* a value of it needs no register to be passed */
 };
 
 struct go_type {
@@ -101,6 +104,9 @@ struct err *type_table_alias(struct type_table *table, uint64_t die, uint32_t ty
 
 /* The entry made for the DIE at that offset, or TYPE_NONE. */
 uint32_t type_table_by_die(const struct type_table *table, uint64_t die);
+
+/* Does a value of this type hold anything that is followed? What a struct or array that is not complete holds is not known: no. */
+bool holds_pointers(const struct type_table *types, uint32_t type);
 
 const char *go_kind_name(enum go_kind kind); /* "int", "slice", … */
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are small and made to cost time or memory without bound: each is read, or refused in one line, at once."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+AT_ONCE = 5  # seconds: what is bounded takes a tenth of one, what is not takes a minute at least
+
+Offsets = Callable[..., "subprocess.CompletedProcess[str]"]
+Tracee = Callable[..., Path]
+
+
+class Rebuilt:
+    """A copy of a program, sections of which are replaced."""
+
+    def __init__(self, source: Path, copy: Path) -> None:
+        self.data = bytearray(source.read_bytes())
+        self.copy = copy
+        with source.open("rb") as file:
+            elf = ELFFile(file)
+            self.headers, self.programs = elf["e_shoff"], elf["e_phoff"]
+            self.names = [s.name for s in elf.iter_sections()]
+            self.segments = [s["p_type"] for s in elf.iter_segments()]
+            code = elf.get_section_by_name(".symtab").get_symbol_by_name("main.ebpfDemo")[0]
+            self.code = (code["st_value"], code["st_value"] + code["st_size"])
+
+    def section(self, name: str) -> tuple[int, ...]:
+        return struct.unpack_from("<IIQQQQIIQQ", self.data, self.headers + 64 * self.names.index(name))
+
+    def replace(self, name: str, data: bytes, compressed: bool = False) -> None:
+        at = self.headers + 64 * self.names.index(name)
+        if compressed:
+            data = struct.pack("<IIQQ", 1, 0, len(data), 1) + zlib.compress(data, 1)
+        struct.pack_into("<Q", self.data, at + 8, 0x800 if compressed else 0)
+        struct.pack_into("<QQ", self.data, at + 24, len(self.data), len(data))
+        self.data += data
+
+    def segment(self, index: int, kind: int, flags: int, offset: int, address: int, size: int) -> None:
+        header = struct.pack("<IIQQQQQQ", kind, flags, offset, address, 0, size, size, 4096)
+        self.data[self.programs + 56 * index : self.programs + 56 * (index + 1)] = header
+
+    def write(self) -> Path:
+        self.copy.write_bytes(self.data)
+        return self.copy
+
+
+@pytest.fixture
+def rebuilt(tracee: Tracee, tmp_path: Path) -> Rebuilt:
+    return Rebuilt(tracee("1.26"), tmp_path / "forged")
+
+
+# ---- debug information ------------------------------------------------------------------------------------------
+
+NAME, SIZE, LOW, HIGH, LANGUAGE, TYPE, OFFSET, RESULT, KIND = 3, 0x0B, 0x11, 0x12, 0x13, 0x49, 0x38, 0x4B, 0x2900
+FORM_ADDR, FORM_STRING, FORM_DATA1, FORM_FLAG, FORM_STRP, FORM_REF4 = 1, 8, 0x0B, 0x0C, 0x0E, 0x13
+UNIT, FUNCTION, PARAMETER, STRUCT, FIELD, TYPEDEF, BASE = 1, 2, 3, 4, 5, 6, 7  # numbers of abbreviations
+
+
+def uleb(n: int) -> bytes:
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes([*out, n])
+
+
+def abbreviation(number: int, tag: int, children: bool, *attributes: tuple[int, int]) -> bytes:
+    return b"".join(
+        [uleb(number), uleb(tag), bytes([children]), *(uleb(n) for pair in attributes for n in pair), b"\0\0"]
+    )
+
+
+ABBREVIATIONS = [
+    abbreviation(UNIT, 0x11, True, (LANGUAGE, FORM_DATA1), (NAME, FORM_STRING)),
+    abbreviation(FUNCTION, 0x2E, True, (NAME, FORM_STRING), (LOW, FORM_ADDR), (HIGH, FORM_ADDR)),
+    abbreviation(PARAMETER, 0x05, False, (NAME, FORM_STRING), (TYPE, FORM_REF4), (RESULT, FORM_FLAG)),
+    abbreviation(STRUCT, 0x13, True, (NAME, FORM_STRING), (SIZE, FORM_DATA1), (KIND, FORM_DATA1)),
+    abbreviation(FIELD, 0x0D, False, (NAME, FORM_STRING), (OFFSET, FORM_DATA1), (TYPE, FORM_REF4)),
+    abbreviation(TYPEDEF, 0x16, False, (NAME, FORM_STRP)),
+    abbreviation(BASE, 0x24, False, (NAME, FORM_STRING), (SIZE, FORM_DATA1), (KIND, FORM_DATA1)),
+]
+HEADER = 11  # bytes of a unit's header
+MAIN = bytes([UNIT, 0x16]) + b"main\0"  # DW_LANG_Go
+
+
+def describe(rebuilt: Rebuilt, entries: bytes, abbreviations: list[bytes] = ABBREVIATIONS) -> None:
+    """Let the debug information be one unit of these entries, and main.ebpfDemo(x), of the type whose entry comes last."""
+    unit = MAIN + entries + b"\0"
+    rebuilt.replace(".debug_info", struct.pack("<IHIB", len(unit) + 7, 4, 0, 8) + unit, compressed=True)
+    rebuilt.replace(".debug_abbrev", b"".join(abbreviations) + b"\0")
+
+
+def demo(rebuilt: Rebuilt, parameter: int) -> bytes:
+    function = bytes([FUNCTION]) + b"main.ebpfDemo\0" + struct.pack("<QQ", *rebuilt.code)
+    return function + bytes([PARAMETER]) + b"x\0" + struct.pack("<IB", parameter, 0) + b"\0"
+
+
+def field(offset_of_type: int) -> bytes:
+    return bytes([FIELD]) + b"f\0\0" + struct.pack("<I", offset_of_type)
+
+
+def nested(size: int, number: bool, width: int, n: int) -> tuple[bytes, int]:
+    """int, then struct types, each of `width` fields of the one before, all at its start; and where the last is."""
+    out = bytearray(bytes([BASE]) + b"int\0\x08\x02")
+    at = HEADER + len(MAIN)
+    for i in range(n):
+        here = HEADER + len(MAIN) + len(out)
+        out += bytes([STRUCT]) + b"T%d\0" % i + bytes([size, 25])
+        out += field(at) * (width if i else number) + b"\0"
+        at = here
+    return bytes(out), at
+
+
+@pytest.mark.parametrize(("size", "number", "width"), [(0, False, 2), (8, False, 2), (8, True, 30)])
+def test_types_of_some_of_a_type_of_some(
+    offsets_cmd: Offsets, rebuilt: Rebuilt, size: int, number: bool, width: int
+) -> None:
+    """n types have width^n ways down."""
+    types, last = nested(size, number, width, 60)
+    describe(rebuilt, types + demo(rebuilt, last))
+    path = rebuilt.write()
+    for command in ("params", "plan"):
+        run = offsets_cmd(command, path, "main.ebpfDemo", timeout=AT_ONCE)
+        assert (run.returncode, run.stderr) == (0, "")
+    (f,) = json.loads(run.stdout)["functions"]
+    assert f["types_known"] and [p["type"] for p in f["params"]] == ["T59"]
