@@ -8,13 +8,23 @@
 #define ENTRIES_MAX (1u << 27) /* a DIE takes at least 3 bytes, and .debug_info has no more than some hundred MB */
 #define FIRST_BUCKETS 1024
 
-static uint32_t bucket_of(const struct dwarf_info *dw, const char *name)
+static uint32_t hash_of(const char *name)
 {
 	uint64_t h = 14695981039346656037ull; /* FNV-1a */
 
 	for (; *name; name++)
 		h = (h ^ (uint8_t)*name) * 1099511628211ull;
-	return (h ^ h >> 32) & (dw->n_buckets - 1);
+	return h ^ h >> 32;
+}
+
+static uint32_t *bucket_of(const struct dwarf_info *dw, uint32_t hash)
+{
+	return &dw->buckets[hash & (dw->n_buckets - 1)];
+}
+
+static bool has_name(const struct dwarf_entry *entry, const char *name, uint32_t hash)
+{
+	return entry->hash == hash && (entry->name == name || !strcmp(entry->name, name));
 }
 
 static struct err *rehash(struct dwarf_info *dw, size_t n_buckets)
@@ -28,7 +38,7 @@ static struct err *rehash(struct dwarf_info *dw, size_t n_buckets)
 	dw->n_buckets = n_buckets;
 	/* Backwards, so that a chain keeps the order of the file. */
 	for (size_t i = dw->n_entries; i-- > 0;) {
-		uint32_t *head = &buckets[bucket_of(dw, dw->entries[i].name)];
+		uint32_t *head = bucket_of(dw, dw->entries[i].hash);
 
 		dw->entries[i].next = *head;
 		*head = i + 1;
@@ -49,18 +59,19 @@ static struct err *add_entry(struct dwarf_info *dw, const struct dwarf_entry *en
 		dw->entries = v;
 		dw->cap_entries = cap;
 	}
-	dw->entries[dw->n_entries++] = *entry;
+	dw->entries[dw->n_entries] = *entry;
+	dw->entries[dw->n_entries++].hash = hash_of(entry->name);
 	return NULL;
 }
 
 const struct dwarf_entry *dwarf_entry_find(const struct dwarf_info *dw, const char *name)
 {
-	uint32_t i;
+	uint32_t hash = hash_of(name);
 
 	if (!dw->n_buckets)
 		return NULL;
-	for (i = dw->buckets[bucket_of(dw, name)]; i; i = dw->entries[i - 1].next)
-		if (!strcmp(dw->entries[i - 1].name, name))
+	for (uint32_t i = *bucket_of(dw, hash); i; i = dw->entries[i - 1].next)
+		if (has_name(&dw->entries[i - 1], name, hash))
 			return &dw->entries[i - 1];
 	return NULL;
 }
@@ -68,7 +79,7 @@ const struct dwarf_entry *dwarf_entry_find(const struct dwarf_info *dw, const ch
 const struct dwarf_entry *dwarf_entry_next(const struct dwarf_info *dw, const struct dwarf_entry *entry)
 {
 	for (uint32_t i = entry->next; i; i = dw->entries[i - 1].next)
-		if (!strcmp(dw->entries[i - 1].name, entry->name))
+		if (has_name(&dw->entries[i - 1], entry->name, entry->hash))
 			return &dw->entries[i - 1];
 	return NULL;
 }
@@ -168,7 +179,7 @@ struct err *dwarf_index_unit(struct dwarf_info *dw, size_t unit)
 		}
 	} else {
 		for (size_t i = dw->n_entries; i-- > first;) {
-			uint32_t *head = &dw->buckets[bucket_of(dw, dw->entries[i].name)];
+			uint32_t *head = bucket_of(dw, dw->entries[i].hash);
 
 			dw->entries[i].next = *head;
 			*head = i + 1;

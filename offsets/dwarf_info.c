@@ -18,6 +18,11 @@
 #define UNITS_MAX (1u << 20) /* one a package and one an assembly file: a thousand in the largest programs known */
 #define IMAGE_SECTIONS_MAX 16
 #define NAMES_MAX 512 /* bytes of the image's section names */
+/* Bytes of a string: the longest names of real programs have some KiB. A hostile file's entries can all share one string of many MB (DW_FORM_strp),
+ * and who asks for a string reads all of it. */
+#define STRING_MAX (64u << 10)
+#define STRING_LONG (1u << 10)
+#define LONG_STRINGS_MAX (512u << 20) /* bytes of all strings longer than STRING_LONG, each time that they are asked for */
 
 static const char *const info_sections[] = { ".debug_abbrev",      ".debug_info", ".debug_str", ".debug_line_str",
 					     ".debug_str_offsets", ".debug_addr", NULL };
@@ -241,7 +246,7 @@ struct err *dwarf_attrs_read(const struct dwarf_info *dw, Dwarf_Die *die, struct
 	return NULL;
 }
 
-struct err *dwarf_attr_string(const struct dwarf_info *dw, Dwarf_Attribute *attr, const char **ret)
+struct err *dwarf_attr_string(struct dwarf_info *dw, Dwarf_Attribute *attr, const char **ret)
 {
 	const char *s = "";
 
@@ -249,6 +254,11 @@ struct err *dwarf_attr_string(const struct dwarf_info *dw, Dwarf_Attribute *attr
 		s = dwarf_formstring(attr);
 		if (!s)
 			return dwarf_malformed(dw, 0, "a string attribute");
+		size_t n = strnlen(s, STRING_MAX + 1);
+		if (n > STRING_LONG)
+			dw->long_strings += n;
+		if (n > STRING_MAX || dw->long_strings > LONG_STRINGS_MAX)
+			return dwarf_malformed(dw, 0, "strings that are too long");
 	}
 	*ret = s;
 	return NULL;

@@ -40,7 +40,8 @@ struct dwarf_entry {
 	};
 	uint64_t high; /* 0 of a type */
 	uint32_t unit;
-	uint32_t next; /* of the same hash; index + 1, 0 at the end */
+	uint32_t hash; /* of the name */
+	uint32_t next; /* of the same bucket; index + 1, 0 at the end */
 	uint8_t is_func;
 	uint8_t is_inline; /* an abstract instance: DW_AT_inline */
 };
@@ -81,6 +82,7 @@ struct dwarf_info {
 	size_t n_by_pc;    /* entries with code, by low; made when all units are indexed */
 	uint32_t *by_pc;
 	uint32_t lookups; /* of functions, so far */
+	uint64_t long_strings; /* bytes of long strings read so far */
 };
 
 /* An error with libdw's own text and the place. */
@@ -96,8 +98,8 @@ struct dwarf_attrs {
 /* Attributes that the DIE does not have get code 0. */
 struct err *dwarf_attrs_read(const struct dwarf_info *dw, Dwarf_Die *die, struct dwarf_attrs *ret);
 
-/* The string, or "" where there is none. ERR_MALFORMED only where it lies outside its section. */
-struct err *dwarf_attr_string(const struct dwarf_info *dw, Dwarf_Attribute *attr, const char **ret);
+/* The string, or "" where there is none. ERR_MALFORMED only where it lies outside its section or is longer than any name. */
+struct err *dwarf_attr_string(struct dwarf_info *dw, Dwarf_Attribute *attr, const char **ret);
 
 /* An unsigned number; `missing` where the attribute is not there. */
 struct err *dwarf_attr_u64(const struct dwarf_info *dw, Dwarf_Attribute *attr, uint64_t missing, uint64_t *ret);

@@ -48,7 +48,7 @@ static bool is_dictionary_entry(int tag, const char *name)
 	return tag == DW_TAG_typedef && !strncmp(name, ".param", 6);
 }
 
-static struct err *walk_step(const struct dwarf_info *dw, struct walk *w, const char *name, uint64_t at, bool *same)
+static struct err *walk_step(struct dwarf_info *dw, struct walk *w, const char *name, uint64_t at, bool *same)
 {
 	struct dwarf_attrs *a = &w->layout_attrs;
 	struct err *err = NULL;
@@ -78,7 +78,7 @@ static struct err *walk_step(const struct dwarf_info *dw, struct walk *w, const 
 	return err;
 }
 
-static struct err *walk_type(const struct dwarf_info *dw, uint64_t offset, struct walk *w)
+static struct err *walk_type(struct dwarf_info *dw, uint64_t offset, struct walk *w)
 {
 	const struct dwarf_unit *unit = dwarf_unit_of(dw, offset);
 	bool same = true;
@@ -336,7 +336,7 @@ struct member {
 };
 
 struct members {
-	const struct dwarf_info *dw;
+	struct dwarf_info *dw;
 	size_t n, cap;
 	struct member *v;
 };

@@ -19,8 +19,9 @@ struct symbols {
 	const struct elf_file *elf;
 	struct elf_symbol *v;
 	size_t n, cap;
+	uint64_t file_size;
 	uint64_t names_size; /* bytes of all names together */
-	bool sorted, nomem;
+	bool sorted, nomem, overlap;
 };
 
 static struct err *malformed(const struct elf_file *elf, const char *what, uint64_t i)
@@ -113,6 +114,9 @@ static bool collect(void *arg, const struct elf_symbol *symbol)
 		s->cap = cap;
 	}
 	s->names_size += strlen(symbol->name);
+	s->overlap = s->names_size / NAMES_RATIO_MAX > s->file_size;
+	if (s->overlap)
+		return false;
 	if (s->n && s->v[s->n - 1].value > symbol->value)
 		s->sorted = false;
 	s->v[s->n++] = *symbol;
@@ -258,14 +262,14 @@ static struct err *merge(struct func_table *table, const struct symbols *s)
 
 struct err *func_table_add_symbols(struct func_table *table, const struct elf_file *elf, struct elf_file *from)
 {
-	struct symbols s = { .elf = elf, .sorted = true };
+	struct symbols s = { .elf = elf, .file_size = from->id.size, .sorted = true };
 	struct err *err = elf_file_each_symbol(from, collect, &s);
 
 	if (err == &err_notfound) /* stripped */
 		err = NULL;
 	else if (!err && s.nomem)
 		err = &err_nomem;
-	else if (!err && s.names_size / NAMES_RATIO_MAX > from->id.size)
+	else if (!err && s.overlap)
 		err = err_create(ERR_MALFORMED, "%s: damaged symbol table: its names overlap", from->path);
 	if (!err && s.n) {
 		if (!s.sorted)

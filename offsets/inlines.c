@@ -8,7 +8,7 @@
 
 #define CALL_SIZE_MAX 20
 #define TREE_MAX (1u << 20) /* calls in one function: as many as the run-time system can count */
-/* The trees of a damaged file may overlap; what is read of them is at most this many times the file. */
+/* The trees of a damaged file may overlap, and their names; what is read of them is at most this many times the file. */
 #define READ_RATIO_MAX 16
 
 static size_t call_size(const struct pclntab *t)
@@ -70,7 +70,7 @@ struct found {
 	const struct func_matcher *matcher;
 	struct inlined_copy *v;
 	size_t n, cap;
-	uint64_t budget; /* bytes of trees that may still be read */
+	uint64_t budget; /* bytes of trees and names that may still be read */
 };
 
 static struct err *append(struct found *f, struct inlined_copy copy)
@@ -123,6 +123,16 @@ static struct err *first_addresses(const struct pclntab *t, const struct func *f
 	return NULL;
 }
 
+/* Take from what may still be read. */
+static struct err *spend(const struct func_table *table, struct found *f, uint64_t size)
+{
+	if (size > f->budget)
+		return err_create(ERR_MALFORMED, "%s: damaged Go function table: its trees of inlined calls overlap",
+				  table->priv->elf->path);
+	f->budget -= size;
+	return NULL;
+}
+
 static struct err *copies_in(const struct func_table *table, const struct func *func, struct found *f)
 {
 	const struct pclntab *t = &table->priv->pcln;
@@ -136,12 +146,10 @@ static struct err *copies_in(const struct func_table *table, const struct func *
 	if (err || !tree_addr(table, &record, &addr))
 		return err;
 	err = first_addresses(t, func, &record, &first, &n);
+	if (!err && n)
+		err = spend(table, f, n * call_size(t));
 	if (err || !n)
 		return err;
-	if (n * call_size(t) > f->budget)
-		return err_create(ERR_MALFORMED, "%s: damaged Go function table: its trees of inlined calls overlap",
-				  table->priv->elf->path);
-	f->budget -= n * call_size(t);
 	tree = malloc(n * call_size(t));
 	if (!tree)
 		return &err_nomem;
@@ -154,8 +162,10 @@ static struct err *copies_in(const struct func_table *table, const struct func *
 		struct inlined_copy copy = { .in = func, .addr = first[i] };
 		struct inlined_call call;
 
-		if (first[i] == UINT64_MAX || !parse_call(t, tree + i * call_size(t), &call) ||
-		    (f->matcher && !func_matcher_match(f->matcher, call.name)))
+		if (first[i] == UINT64_MAX || !parse_call(t, tree + i * call_size(t), &call))
+			continue;
+		err = spend(table, f, strlen(call.name));
+		if (err || (f->matcher && !func_matcher_match(f->matcher, call.name)))
 			continue;
 		copy.name = call.name;
 		if (call.parent_pc < func->end - func->entry)

@@ -13,6 +13,8 @@
 #define PCLNTAB_ALIGN 8
 /* Bytes of a segment that are searched in one go: a multiple of PCLNTAB_ALIGN, and so much overlaps. */
 #define SEARCH_CHUNK (1 << 20)
+/* Bytes of a name: real ones have some KiB at most. In a hostile file all can be one of many MB, and each that asks reads it. */
+#define STRING_MAX (64u << 10)
 /* Bytes of the longest header: of Go 1.18 and later. */
 #define HEADER_MAX 72
 
@@ -423,7 +425,12 @@ struct err *pclntab_func(const struct pclntab *t, uint32_t i, struct pclntab_fun
 
 const char *pclntab_string(struct bytes part, uint64_t offset)
 {
-	if (offset >= part.size || !memchr(part.data + offset, '\0', part.size - offset))
+	size_t room;
+
+	if (offset >= part.size)
+		return NULL;
+	room = part.size - offset;
+	if (!memchr(part.data + offset, '\0', room > STRING_MAX ? STRING_MAX + 1 : room))
 		return NULL;
 	return (const char *)part.data + offset;
 }

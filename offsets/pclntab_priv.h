@@ -61,7 +61,7 @@ bool pclntab_value(const struct pclntab *t, uint64_t entry, uint32_t offset, uin
 /* The parts of such a table, one after the other: *pc is where the part ends. Begin with *at the table's offset, *pc the entry, *value -1. */
 bool pclntab_step(const struct pclntab *t, uint64_t entry, uint32_t *at, uint64_t *pc, int32_t *value);
 
-/* The string at an offset of a part; NULL where it is out of bounds or does not end. */
+/* The string at an offset of a part; NULL where it is out of bounds, does not end or is longer than any name. */
 const char *pclntab_string(struct bytes part, uint64_t offset);
 
 /* Whether a pclntab is there, without reading it. */

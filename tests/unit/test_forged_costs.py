@@ -44,6 +44,14 @@ class Rebuilt:
         struct.pack_into("<QQ", self.data, at + 24, len(self.data), len(data))
         self.data += data
 
+    def rename(self, name: str, to: str) -> None:
+        number = struct.unpack_from("<H", self.data, 62)[0]
+        strings = struct.unpack_from("<IIQQQQIIQQ", self.data, self.headers + 64 * number)[4]
+        at = strings + self.section(name)[0]
+        assert len(to) <= len(name)
+        self.data[at : at + len(to) + 1] = to.encode() + b"\0"
+        self.names[self.names.index(name)] = to
+
     def segment(self, index: int, kind: int, flags: int, offset: int, address: int, size: int) -> None:
         header = struct.pack("<IIQQQQQQ", kind, flags, offset, address, 0, size, size, 4096)
         self.data[self.programs + 56 * index : self.programs + 56 * (index + 1)] = header
@@ -133,3 +141,27 @@ def test_types_of_some_of_a_type_of_some(
         assert (run.returncode, run.stderr) == (0, "")
     (f,) = json.loads(run.stdout)["functions"]
     assert f["types_known"] and [p["type"] for p in f["params"]] == ["T59"]
+
+
+@pytest.mark.parametrize(("n", "size"), [(20_000, 8 << 20), (20_000, 60 << 10)])
+def test_entries_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt, n: int, size: int) -> None:
+    rebuilt.rename(".debug_rnglists", ".debug_str")
+    rebuilt.replace(".debug_str", b"a" * size + b"\0", compressed=True)
+    describe(rebuilt, (bytes([TYPEDEF]) + bytes(4)) * n)
+    path = rebuilt.write()
+    run = offsets_cmd("params", path, "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "strings that are too long" in run.stderr
+
+
+# ---- tables of names --------------------------------------------------------------------------------------------
+
+
+def test_symbols_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    symbol = struct.pack("<IBBHQQ", 1, 0x12, 0, 1, rebuilt.code[0], 1)
+    rebuilt.replace(".symtab", bytes(24) + symbol * 50_000, compressed=True)
+    rebuilt.replace(".strtab", b"\0" + b"a" * (32 << 20) + b"\0", compressed=True)
+    path = rebuilt.write()
+    run = offsets_cmd("functions", path, timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert run.stderr.startswith(f"error: {path}: damaged symbol table: its names overlap\n")
