@@ -22,7 +22,8 @@
  * and who asks for a string reads all of it. */
 #define STRING_MAX (64u << 10)
 #define STRING_LONG (1u << 10)
-#define LONG_STRINGS_MAX (512u << 20) /* bytes of all strings longer than STRING_LONG, each time that they are asked for */
+#define LONG_STRINGS_MAX                                                                                               \
+	(512u << 20) /* bytes of all strings longer than STRING_LONG, each time that they are asked for */
 
 static const char *const info_sections[] = { ".debug_abbrev",      ".debug_info", ".debug_str", ".debug_line_str",
 					     ".debug_str_offsets", ".debug_addr", NULL };

@@ -81,7 +81,7 @@ struct dwarf_info {
 	uint32_t *buckets; /* index + 1 */
 	size_t n_by_pc;    /* entries with code, by low; made when all units are indexed */
 	uint32_t *by_pc;
-	uint32_t lookups; /* of functions, so far */
+	uint32_t lookups;      /* of functions, so far */
 	uint64_t long_strings; /* bytes of long strings read so far */
 };
 

@@ -20,6 +20,8 @@
  * memory. */
 #define INFLATED_LARGE ((uint64_t)64 << 20)
 #define LARGE_RATIO_MAX 100
+/* Bytes that are searched in one file, all searches together. */
+#define SCANNED_MAX ((uint64_t)8 << 30)
 /* Entries of the dynamic section; a program has some thirty. */
 #define DYNAMIC_MAX 4096
 
@@ -47,6 +49,14 @@ struct err *elf_pread(const struct elf_file *elf, uint64_t offset, void *buf, si
 		done += (size_t)n;
 	}
 	return NULL;
+}
+
+struct err *elf_scan(struct elf_file *elf, uint64_t offset, void *buf, size_t size)
+{
+	elf->priv->scanned += size;
+	if (elf->priv->scanned > SCANNED_MAX)
+		return err_create(ERR_UNSUPPORTED, "%s: its segments are too large to be searched", elf->path);
+	return elf_pread(elf, offset, buf, size);
 }
 
 size_t elf_section_index(const struct elf_file *elf, const char *name)

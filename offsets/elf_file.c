@@ -20,6 +20,9 @@
 #define SECTIONS_MAX SHN_LORESERVE
 /* Program headers; a program has some ten. */
 #define SEGMENTS_MAX 4096
+/* Bytes of the file that two loaded segments may share: linkers let them share a page. A hostile file could have all its segments be the same bytes,
+ * and those who search go through each. */
+#define SHARED_MAX 4096
 /* Bytes of section names; some hundred in a Go program. */
 #define SHSTRTAB_MAX (16 << 20)
 /* Bytes of one note segment that are looked at: the build ids stand in the first few hundred. */
@@ -113,6 +116,27 @@ static struct err *check_ident(const struct elf_file *elf)
 	return NULL;
 }
 
+static struct err *check_overlaps(const struct elf_file *elf)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+
+		for (size_t j = 0; j < i; j++) {
+			const struct elf_segment *t = &elf->segments[j];
+			uint64_t start = s->offset > t->offset ? s->offset : t->offset;
+			uint64_t s_end = s->offset + s->filesz, t_end = t->offset + t->filesz;
+			uint64_t end = s_end < t_end ? s_end : t_end;
+
+			if (end > start && end - start > SHARED_MAX)
+				return err_create(ERR_MALFORMED,
+						  "damaged ELF file: two loaded segments share %#" PRIx64
+						  " bytes at offset %#" PRIx64,
+						  end - start, start);
+		}
+	}
+	return NULL;
+}
+
 static struct err *read_segments(struct elf_file *elf, Elf *e, const GElf_Ehdr *ehdr)
 {
 	size_t n;
@@ -173,7 +197,7 @@ static struct err *read_segments(struct elf_file *elf, Elf *e, const GElf_Ehdr *
 	}
 	if (!elf->n_segments)
 		return err_create(ERR_MALFORMED, "damaged ELF file: no segment is loaded");
-	return NULL;
+	return check_overlaps(elf);
 }
 
 /* The names of sections; not having them is no error, a program runs without. */

@@ -24,6 +24,7 @@ struct elf_priv {
 	struct elf_section_priv *sections;    /* one for each of elf->sections */
 	uint64_t dynamic_vaddr, dynamic_size; /* PT_DYNAMIC; 0, 0 if there is none */
 	uint64_t tls_memsz;                   /* PT_TLS */
+	uint64_t scanned;                     /* bytes of segments, so far */
 	bool relocs_loaded;
 	size_t n_relocs;
 	struct elf_reloc *relocs; /* sorted by offset */
@@ -32,6 +33,10 @@ struct elf_priv {
 /* Read `size` bytes at a file offset, all or nothing. ERR_IO, ERR_MALFORMED past the end, ERR_CHANGED if the file
  * has become shorter. */
 struct err *elf_pread(const struct elf_file *elf, uint64_t offset, void *buf, size_t size);
+
+/* The same, of a segment that is searched from end to end: ERR_UNSUPPORTED where so much has been searched that the file is no program (a
+ * sparse one can be of any size). */
+struct err *elf_scan(struct elf_file *elf, uint64_t offset, void *buf, size_t size);
 
 /* Contents of sections[index]. */
 struct err *elf_section_load(struct elf_file *elf, size_t index, struct bytes *ret);

@@ -135,7 +135,7 @@ static struct err *scan_for_g(struct elf_file *elf, int32_t *ret)
 			continue;
 		for (uint64_t at = 0; at + LOAD_G_SIZE < s->filesz; at += SCAN_CHUNK - LOAD_G_SIZE) {
 			size_t n = s->filesz - at < SCAN_CHUNK ? s->filesz - at : SCAN_CHUNK;
-			struct err *err = elf_pread(elf, s->offset + at, code, n);
+			struct err *err = elf_scan(elf, s->offset + at, code, n);
 
 			if (err)
 				return err;

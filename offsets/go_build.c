@@ -38,7 +38,7 @@ static struct err *search_segment(struct elf_file *elf, const struct elf_segment
 		return &err_nomem;
 	for (uint64_t at = 0; at < s->filesz; at += SEARCH_CHUNK - BUILDINFO_ALIGN) {
 		size_t n = s->filesz - at < SEARCH_CHUNK ? s->filesz - at : SEARCH_CHUNK;
-		struct err *err = elf_pread(elf, s->offset + at, buf, n);
+		struct err *err = elf_scan(elf, s->offset + at, buf, n);
 
 		if (err)
 			return err;

@@ -15,6 +15,8 @@
 #define SEARCH_CHUNK (1 << 20)
 /* Bytes of a name: real ones have some KiB at most. In a hostile file all can be one of many MB, and each that asks reads it. */
 #define STRING_MAX (64u << 10)
+/* Bytes of the table: of the largest programs known some hundred MB. Where it has no section, it is read to the end of its segment. */
+#define PCLNTAB_MAX (1u << 30)
 /* Bytes of the longest header: of Go 1.18 and later. */
 #define HEADER_MAX 72
 
@@ -88,7 +90,7 @@ static struct err *search_segment(struct elf_file *elf, const struct elf_segment
 		return &err_nomem;
 	for (uint64_t at = 0; at < s->filesz; at += SEARCH_CHUNK - PCLNTAB_ALIGN) {
 		size_t n = s->filesz - at < SEARCH_CHUNK ? s->filesz - at : SEARCH_CHUNK;
-		struct err *err = elf_pread(elf, s->offset + at, buf, n);
+		struct err *err = elf_scan(elf, s->offset + at, buf, n);
 
 		if (err)
 			return err;
@@ -288,7 +290,7 @@ static struct err *find_moduledata(struct elf_file *elf, const struct pclntab *t
 		for (uint64_t at = 0; at < s->filesz; at += SEARCH_CHUNK - PCLNTAB_ALIGN) {
 			size_t size = s->filesz - at < SEARCH_CHUNK ? s->filesz - at : SEARCH_CHUNK;
 
-			err = elf_pread(elf, s->offset + at, buf, size);
+			err = elf_scan(elf, s->offset + at, buf, size);
 			if (err)
 				return err;
 			for (size_t j = -(s->vaddr + at) % PCLNTAB_ALIGN; j + 8 <= size; j += PCLNTAB_ALIGN) {
@@ -449,6 +451,8 @@ struct err *pclntab_open(struct elf_file *elf, struct pclntab *ret)
 			       : err;
 	if (size < HEADER_MAX)
 		return malformed(elf, "it ends within its header");
+	if (size > PCLNTAB_MAX)
+		size = PCLNTAB_MAX;
 	t.data = malloc(size);
 	if (!t.data)
 		return &err_nomem;

@@ -19,6 +19,10 @@ Offsets = Callable[..., "subprocess.CompletedProcess[str]"]
 Tracee = Callable[..., Path]
 
 
+def deflated(data: bytes) -> bytes:
+    return struct.pack("<IIQQ", 1, 0, len(data), 1) + zlib.compress(data, 1)
+
+
 class Rebuilt:
     """A copy of a program, sections of which are replaced."""
 
@@ -37,12 +41,17 @@ class Rebuilt:
         return struct.unpack_from("<IIQQQQIIQQ", self.data, self.headers + 64 * self.names.index(name))
 
     def replace(self, name: str, data: bytes, compressed: bool = False) -> None:
+        """compressed: the data are what deflated() gives."""
         at = self.headers + 64 * self.names.index(name)
-        if compressed:
-            data = struct.pack("<IIQQ", 1, 0, len(data), 1) + zlib.compress(data, 1)
         struct.pack_into("<Q", self.data, at + 8, 0x800 if compressed else 0)
         struct.pack_into("<QQ", self.data, at + 24, len(self.data), len(data))
         self.data += data
+
+    def share(self, name: str, of: str) -> None:
+        """Let a section have the bytes of another."""
+        to, at = (self.headers + 64 * self.names.index(n) for n in (name, of))
+        for offset, size in ((8, 8), (24, 16)):  # flags; offset and size
+            self.data[to + offset : to + offset + size] = self.data[at + offset : at + offset + size]
 
     def rename(self, name: str, to: str) -> None:
         number = struct.unpack_from("<H", self.data, 62)[0]
@@ -103,7 +112,7 @@ MAIN = bytes([UNIT, 0x16]) + b"main\0"  # DW_LANG_Go
 def describe(rebuilt: Rebuilt, entries: bytes, abbreviations: list[bytes] = ABBREVIATIONS) -> None:
     """Let the debug information be one unit of these entries, and main.ebpfDemo(x), of the type whose entry comes last."""
     unit = MAIN + entries + b"\0"
-    rebuilt.replace(".debug_info", struct.pack("<IHIB", len(unit) + 7, 4, 0, 8) + unit, compressed=True)
+    rebuilt.replace(".debug_info", deflated(struct.pack("<IHIB", len(unit) + 7, 4, 0, 8) + unit), compressed=True)
     rebuilt.replace(".debug_abbrev", b"".join(abbreviations) + b"\0")
 
 
@@ -146,7 +155,7 @@ def test_types_of_some_of_a_type_of_some(
 @pytest.mark.parametrize(("n", "size"), [(20_000, 8 << 20), (20_000, 60 << 10)])
 def test_entries_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt, n: int, size: int) -> None:
     rebuilt.rename(".debug_rnglists", ".debug_str")
-    rebuilt.replace(".debug_str", b"a" * size + b"\0", compressed=True)
+    rebuilt.replace(".debug_str", deflated(b"a" * size + b"\0"), compressed=True)
     describe(rebuilt, (bytes([TYPEDEF]) + bytes(4)) * n)
     path = rebuilt.write()
     run = offsets_cmd("params", path, "main.ebpfDemo", timeout=AT_ONCE)
@@ -159,9 +168,32 @@ def test_entries_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt, 
 
 def test_symbols_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
     symbol = struct.pack("<IBBHQQ", 1, 0x12, 0, 1, rebuilt.code[0], 1)
-    rebuilt.replace(".symtab", bytes(24) + symbol * 50_000, compressed=True)
-    rebuilt.replace(".strtab", b"\0" + b"a" * (32 << 20) + b"\0", compressed=True)
+    rebuilt.replace(".symtab", deflated(bytes(24) + symbol * 50_000), compressed=True)
+    rebuilt.replace(".strtab", deflated(b"\0" + b"a" * (32 << 20) + b"\0"), compressed=True)
     path = rebuilt.write()
     run = offsets_cmd("functions", path, timeout=AT_ONCE)
     assert (run.returncode, run.stdout) == (3, "")
     assert run.stderr.startswith(f"error: {path}: damaged symbol table: its names overlap\n")
+
+
+# ---- segments, relocations, sections -----------------------------------------------------------------------------
+
+
+def test_segments_that_are_the_same_bytes(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    """Each would be searched."""
+    n = 2000
+    rebuilt.rename(".gopclntab", ".nothing")
+    rebuilt.rename(".go.buildinfo", ".nothing")
+    size = 64 << 20
+    headers = len(rebuilt.data)
+    struct.pack_into("<Q", rebuilt.data, 32, headers)
+    struct.pack_into("<H", rebuilt.data, 56, n)
+    for i in range(n):
+        rebuilt.data += struct.pack("<IIQQQQQQ", 1, 6, 1 << 20, (1 + i) << 30, 0, size, size, 4096)
+    path = rebuilt.write()
+    with path.open("r+b") as file:
+        file.truncate(1 << 27)
+    run = offsets_cmd("functions", path, timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    said = "damaged ELF file: two loaded segments share 0x4000000 bytes at offset 0x100000"
+    assert run.stderr.startswith(f"error: {path}: {said}\n")
