@@ -278,8 +278,8 @@ static struct err *load_relocs(struct elf_file *elf)
 	Elf64_Rela *rela _cleanup_free_ = NULL;
 	uint64_t vaddr = 0, size = 0;
 	bool sorted = true;
+	size_t n, kept = 0;
 	struct err *err;
-	size_t n;
 
 	if (!elf->pie || !priv->dynamic_size)
 		return NULL;
@@ -308,6 +308,13 @@ static struct err *load_relocs(struct elf_file *elf)
 	}
 	if (!sorted)
 		qsort(priv->relocs, priv->n_relocs, sizeof(*priv->relocs), compare_relocs);
+	/* One for a word, so that few lie within any few bytes. */
+	for (size_t i = 0; i < priv->n_relocs; i++) {
+		if (kept && priv->relocs[kept - 1].offset == priv->relocs[i].offset)
+			kept--;
+		priv->relocs[kept++] = priv->relocs[i];
+	}
+	priv->n_relocs = kept;
 	return NULL;
 }
 

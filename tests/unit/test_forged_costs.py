@@ -197,3 +197,21 @@ def test_segments_that_are_the_same_bytes(offsets_cmd: Offsets, rebuilt: Rebuilt
     assert (run.returncode, run.stdout) == (3, "")
     said = "damaged ELF file: two loaded segments share 0x4000000 bytes at offset 0x100000"
     assert run.stderr.startswith(f"error: {path}: {said}\n")
+
+
+def test_relocations_of_one_word(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) -> None:
+    """Each says that the word points to the table of functions: each time, what stands there would be read with all of them."""
+    n, address = 200_000, 0x10000000
+    rebuilt = Rebuilt(tracee("1.26", "pie"), tmp_path / "forged")
+    table = next(rebuilt.section(name)[3] for name in rebuilt.names if name.endswith(".gopclntab"))
+    dynamic, data = rebuilt.section(".dynamic"), rebuilt.section(".data")[3]
+    for at in range(dynamic[4], dynamic[4] + dynamic[5], 16):
+        tag = struct.unpack_from("<Q", rebuilt.data, at)[0]
+        if tag in (7, 8):  # DT_RELA, DT_RELASZ
+            struct.pack_into("<Q", rebuilt.data, at + 8, address if tag == 7 else 24 * n)
+    rebuilt.data += bytes(-len(rebuilt.data) % 4096)
+    rebuilt.segment(rebuilt.segments.index("PT_NOTE"), 1, 4, len(rebuilt.data), address, 24 * n)
+    rebuilt.data += struct.pack("<QQQ", data, 8, table) * n
+    run = offsets_cmd("functions", rebuilt.write(), "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [f["name"] for f in json.loads(run.stdout)["functions"]] == ["main.ebpfDemo"]
