@@ -20,6 +20,8 @@
  * memory. */
 #define INFLATED_LARGE ((uint64_t)64 << 20)
 #define LARGE_RATIO_MAX 100
+/* Bytes of all sections that are kept in memory. */
+#define LOADED_MAX ((uint64_t)6 << 30)
 /* Bytes that are searched in one file, all searches together. */
 #define SCANNED_MAX ((uint64_t)8 << 30)
 /* Entries of the dynamic section; a program has some thirty. */
@@ -79,9 +81,30 @@ const struct elf_section *elf_file_find_section(const struct elf_file *elf, cons
 	return i < elf->n_sections ? &elf->sections[i] : NULL;
 }
 
-/* Inflate a zlib stream that is said to give exactly `size` bytes. */
-static struct err *inflate_zlib(const uint8_t *in, size_t in_size, uint64_t size, uint8_t **ret)
+/* Take memory for a section's bytes, of which `limit` may be kept in all. */
+static struct err *reserve(struct elf_file *elf, uint64_t size, uint64_t limit)
 {
+	if (size > limit || elf->priv->loaded > limit - size)
+		return err_create(ERR_UNSUPPORTED,
+				  "%#" PRIx64 " bytes beside the %#" PRIx64 " of other sections, at most %#" PRIx64
+				  " are read",
+				  size, elf->priv->loaded, limit);
+	elf->priv->loaded += size;
+	return NULL;
+}
+
+/* Of inflated sections: a file can have many, each as large as one may be. */
+static uint64_t loaded_max(const struct elf_file *elf)
+{
+	uint64_t most = elf->id.size > LOADED_MAX / LARGE_RATIO_MAX ? LOADED_MAX : elf->id.size * LARGE_RATIO_MAX;
+
+	return most > INFLATED_LARGE ? most : INFLATED_LARGE;
+}
+
+/* Inflate a zlib stream that is said to give exactly `size` bytes. */
+static struct err *inflate_zlib(struct elf_file *elf, const uint8_t *in, size_t in_size, uint64_t size, uint8_t **ret)
+{
+	struct err *err;
 	struct libdeflate_decompressor *d;
 	enum libdeflate_result result;
 	uint8_t *out;
@@ -97,9 +120,13 @@ static struct err *inflate_zlib(const uint8_t *in, size_t in_size, uint64_t size
 		return err_create(ERR_UNSUPPORTED,
 				  "inflates from %#zx to %#" PRIx64 " bytes, which no debug information does", in_size,
 				  size);
+	err = reserve(elf, size, loaded_max(elf));
+	if (err)
+		return err;
 	out = malloc(size ? size : 1);
 	d = libdeflate_alloc_decompressor();
 	if (!out || !d) {
+		elf->priv->loaded -= size;
 		free(out);
 		libdeflate_free_decompressor(d);
 		return &err_nomem;
@@ -107,6 +134,7 @@ static struct err *inflate_zlib(const uint8_t *in, size_t in_size, uint64_t size
 	result = libdeflate_zlib_decompress(d, in, in_size, out, size, NULL);
 	libdeflate_free_decompressor(d);
 	if (result != LIBDEFLATE_SUCCESS) {
+		elf->priv->loaded -= size;
 		free(out);
 		return err_create(ERR_MALFORMED,
 				  result == LIBDEFLATE_BAD_DATA ? "broken zlib stream"
@@ -118,8 +146,8 @@ static struct err *inflate_zlib(const uint8_t *in, size_t in_size, uint64_t size
 	return NULL;
 }
 
-static struct err *inflate_section(const struct elf_section *section, const uint8_t *raw, uint8_t **ret,
-				   size_t *size_ret)
+static struct err *inflate_section(struct elf_file *elf, const struct elf_section *section, const uint8_t *raw,
+				   uint8_t **ret, size_t *size_ret)
 {
 	struct err *err;
 
@@ -132,7 +160,7 @@ static struct err *inflate_section(const struct elf_section *section, const uint
 		if (ch.ch_type != ELFCOMPRESS_ZLIB)
 			return err_create(ERR_UNSUPPORTED, "compressed by %s",
 					  ch.ch_type == 2 ? "zstd" : "an unknown method");
-		err = inflate_zlib(raw + sizeof(ch), section->size - sizeof(ch), ch.ch_size, ret);
+		err = inflate_zlib(elf, raw + sizeof(ch), section->size - sizeof(ch), ch.ch_size, ret);
 		if (!err)
 			*size_ret = ch.ch_size;
 		return err;
@@ -144,7 +172,7 @@ static struct err *inflate_section(const struct elf_section *section, const uint
 		return err_create(ERR_MALFORMED, "no ZLIB header");
 	for (int i = 4; i < 12; i++)
 		size = size << 8 | raw[i];
-	err = inflate_zlib(raw + 12, section->size - 12, size, ret);
+	err = inflate_zlib(elf, raw + 12, section->size - 12, size, ret);
 	if (!err)
 		*size_ret = size;
 	return err;
@@ -160,16 +188,22 @@ struct err *elf_section_load(struct elf_file *elf, size_t index, struct bytes *r
 	if (section->type == SHT_NOBITS || section->type == SHT_NULL)
 		return &err_notfound;
 	if (!priv->loaded) {
+		bool compressed = section->flags & SHF_COMPRESSED || !strncmp(section->name, ".zdebug_", 8);
 		size_t size = section->size;
 
-		raw = malloc(size ? size : 1);
-		if (!raw)
-			return &err_nomem;
-		err = elf_pread(elf, section->offset, raw, size);
-		if (!err && (section->flags & SHF_COMPRESSED || !strncmp(section->name, ".zdebug_", 8))) {
+		if (size > INFLATED_MAX)
+			err = err_create(ERR_UNSUPPORTED, "%#zx bytes, at most %#" PRIx64 " are read", size,
+					 INFLATED_MAX);
+		else
+			err = compressed ? NULL : reserve(elf, size, LOADED_MAX);
+		if (!err) {
+			raw = malloc(size ? size : 1);
+			err = raw ? elf_pread(elf, section->offset, raw, size) : &err_nomem;
+		}
+		if (!err && compressed) {
 			uint8_t *inflated = NULL;
 
-			err = inflate_section(section, raw, &inflated, &size);
+			err = inflate_section(elf, section, raw, &inflated, &size);
 			free(raw);
 			raw = inflated;
 		}

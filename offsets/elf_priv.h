@@ -25,6 +25,7 @@ struct elf_priv {
 	uint64_t dynamic_vaddr, dynamic_size; /* PT_DYNAMIC; 0, 0 if there is none */
 	uint64_t tls_memsz;                   /* PT_TLS */
 	uint64_t scanned;                     /* bytes of segments, so far */
+	uint64_t loaded;                      /* bytes of sections that are kept */
 	bool relocs_loaded;
 	size_t n_relocs;
 	struct elf_reloc *relocs; /* sorted by offset */

@@ -215,3 +215,28 @@ def test_relocations_of_one_word(offsets_cmd: Offsets, tracee: Tracee, tmp_path:
     run = offsets_cmd("functions", rebuilt.write(), "main.ebpfDemo", timeout=AT_ONCE)
     assert (run.returncode, run.stderr) == (0, "")
     assert [f["name"] for f in json.loads(run.stdout)["functions"]] == ["main.ebpfDemo"]
+
+
+def test_sections_that_inflate_beyond_all_others(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    """Each alone is still small enough."""
+    rebuilt.rename(".debug_rnglists", ".debug_str")
+    rebuilt.rename(".debug_gdb_scripts", ".debug_line_str")
+    rebuilt.replace(".debug_info", deflated(bytes(64 << 20)), compressed=True)
+    for name in (".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_addr"):
+        rebuilt.share(name, ".debug_info")
+    run = offsets_cmd("params", rebuilt.write(), "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "0x4000000 bytes beside the" in run.stderr and "of other sections, at most" in run.stderr
+
+
+def test_a_section_larger_than_memory(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    at = rebuilt.headers + 64 * rebuilt.names.index(".debug_info")
+    size = 1 << 40
+    struct.pack_into("<QQQ", rebuilt.data, at + 24, 0, size, 0)
+    struct.pack_into("<Q", rebuilt.data, at + 8, 0)
+    path = rebuilt.write()
+    with path.open("r+b") as file:
+        file.truncate(size)
+    run = offsets_cmd("params", path, "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "0x10000000000 bytes, at most 0x100000000 are read" in run.stderr
