@@ -493,6 +493,8 @@ struct err *dwarf_info_open(struct elf_file *elf, struct dwarf_info **ret)
 	if (!err)
 		err = image_open(dw, info_sections, true, &dw->info);
 	if (!err)
+		err = dwarf_check_abbrevs(dw);
+	if (!err)
 		err = read_units(dw);
 	if (!err && !dw->n_units)
 		err = err_create(ERR_NO_DWARF, "%s has no debug information: .debug_info is empty", elf->path);

@@ -101,6 +101,9 @@ struct err *dwarf_attrs_read(const struct dwarf_info *dw, Dwarf_Die *die, struct
 /* The string, or "" where there is none. ERR_MALFORMED only where it lies outside its section or is longer than any name. */
 struct err *dwarf_attr_string(struct dwarf_info *dw, Dwarf_Attribute *attr, const char **ret);
 
+/* The abbreviations of all units, before libdw reads them: ERR_MALFORMED where going through them would take for ever. */
+struct err *dwarf_check_abbrevs(const struct dwarf_info *dw);
+
 /* An unsigned number; `missing` where the attribute is not there. */
 struct err *dwarf_attr_u64(const struct dwarf_info *dw, Dwarf_Attribute *attr, uint64_t missing, uint64_t *ret);
 

@@ -163,6 +163,27 @@ def test_entries_that_share_a_long_name(offsets_cmd: Offsets, rebuilt: Rebuilt, 
     assert "strings that are too long" in run.stderr
 
 
+def test_entries_of_many_attributes_of_no_bytes(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    flag = (0x2FFF, 0x19)  # DW_FORM_flag_present
+    many = abbreviation(TYPEDEF, 0x16, False, *[flag] * 500_000)
+    describe(rebuilt, bytes([TYPEDEF]) * 50_000, [*ABBREVIATIONS[:5], many])
+    run = offsets_cmd("params", rebuilt.write(), "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert ".debug_info+0: the abbreviations of this unit" in run.stderr
+
+
+def test_units_of_one_long_table(offsets_cmd: Offsets, rebuilt: Rebuilt) -> None:
+    """Each unit's table is read anew, up to the abbreviation that is asked for."""
+    table = b"".join(abbreviation(n, 0x24, False, (NAME, FORM_STRING)) for n in range(100, 100_000))
+    unit = bytes([UNIT, 0x16, 0])
+    units = (struct.pack("<IHIB", len(unit) + 7, 4, 0, 8) + unit) * 200_000
+    rebuilt.replace(".debug_info", deflated(units), compressed=True)
+    rebuilt.replace(".debug_abbrev", table + ABBREVIATIONS[0] + b"\0")
+    run = offsets_cmd("params", rebuilt.write(), "main.ebpfDemo", timeout=AT_ONCE)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "the abbreviations of its units are too many" in run.stderr
+
+
 # ---- tables of names --------------------------------------------------------------------------------------------
 
 
