@@ -99,6 +99,31 @@ def test_grpc_headers_in_both_directions(
     assert fields("server", "sent") == [answer, trailer]
 
 
+@pytest.mark.parametrize(("version", "go"), among(go_modules.GRPC[:1], go_modules.GRPC[1:]))
+def test_grpc_calls_that_find_no_server(
+    tracer: Tracer, own_copy: Callable[[Path], Path], version: str, go: str
+) -> None:
+    """Each of them has one span, also those that never got a stream: held against what the client itself counts."""
+    program = own_copy(built(go_modules.health, version, go))
+    server = tracer.program(program, "-listen", f"127.0.0.1:{free_port()}")
+    client = tracer.program(program, "-call", server.line(), "-n", 20011)
+    tracing = attached(services(tracer, "-p", client.pid))
+    client.go()
+    until(lambda: tracing.count("span") >= 101, "spans of calls")
+    server.process.kill()
+    printed = {}
+    while (line := client.line()) != "done":
+        name, _, number = line.rpartition(" ")
+        printed[name] = int(number)
+    assert sum(printed.values()) == 20011 and printed["Check Unavailable"] > 1009
+    with contextlib.suppress(AssertionError):  # what is missing is told by the counts below
+        until(lambda: tracing.count("span") >= 20011, "the spans")
+    found = spans(ended(tracing), "client")
+    words = {"OK": "OK", "NOT_FOUND": "NotFound", "UNAVAILABLE": "Unavailable"}
+    assert collections.Counter(f"Check {words[s['attributes']['rpc.response.status_code']]}" for s in found) == printed
+    assert not any("parent_id" in s or "outcome" in s for s in found)
+
+
 def listens(port: int) -> bool:
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0

@@ -16,7 +16,21 @@ from tracer.services.lines import Lines, duration_text
 from tracer.services.metrics import Histogram, Metrics
 from tracer.services.privacy import Privacy
 from tracer.services.probes import ServiceNames
-from tracer.services.rules import ANNOTATE, CHILD, CLIENT, END, GONE, NONE, PANIC, SERVER, START, Field, Hook, Rule
+from tracer.services.rules import (
+    ANNOTATE,
+    CHILD,
+    CLIENT,
+    END,
+    FAILED,
+    GONE,
+    NONE,
+    PANIC,
+    SERVER,
+    START,
+    Field,
+    Hook,
+    Rule,
+)
 from tracer.services.semconv import report, route_of, split_address
 from tracer.services.table import Table, class_end, duration_class
 
@@ -147,6 +161,63 @@ def test_a_request_that_comes_through_two_functions_and_one_that_is_none() -> No
         (6, 7, {"method": "PUT"}),
     ]
     assert engine.counters.as_dict() == {**dict.fromkeys(engine.counters.as_dict(), 0), "spans": 2}
+
+
+def grpc_client_engine(spans: list[Span]) -> Engine:
+    client = rule(CLIENT, "grpc", "gRPC client")
+    calls = {
+        0: Target([(client, fitted(START, "cs", "method", "first_attempt", key="cs"))]),
+        1: Target([(client, fitted(END, "cs", "status", key="cs"))]),
+        3: Target([(HTTP, fitted(START, "method"))]),
+        4: Target([(HTTP, fitted(END, "status"))]),
+    }
+    returns = {2: Target([(client, fitted(FAILED, "failed", "status", at_return=True))])}
+    return Engine(calls, returns, spans.append)
+
+
+def test_a_grpc_call_that_never_got_a_stream() -> None:
+    spans: list[Span] = []
+    engine = grpc_client_engine(spans)
+    for event in (
+        call(0, 1, cs={"ptr": "0xa"}, method="/Watch", first_attempt=True),
+        {**returned(2, 2, failed=None), "duration_ns": 2},  # that stream stays open
+        call(0, 11, cs={"ptr": "0xb"}, method="/Check", first_attempt=True),
+        {**returned(2, 15, failed="refused", status=14), "duration_ns": 5},
+        {**returned(2, 25, failed="no such service"), "duration_ns": 5},  # began nothing
+        call(0, 31, cs={"ptr": "0xb"}, method="/Check", first_attempt=True),
+        call(0, 32, cs={"ptr": "0xb"}, method="/Check", first_attempt=False),
+        {**returned(2, 35, failed="not a status"), "duration_ns": 5},
+    ):
+        engine.feed(event)
+    assert [(s.start, s.end, report(s, Privacy()).error) for s in spans] == [
+        (11, 15, "UNAVAILABLE"),
+        (31, 35, "UNKNOWN"),
+    ]
+    assert engine.open_spans == 1
+    assert engine.counters.as_dict() == {**dict.fromkeys(engine.counters.as_dict(), 0), "spans": 2}
+
+
+def test_the_address_of_a_call_whose_end_was_not_seen_is_used_again() -> None:
+    spans: list[Span] = []
+    engine = grpc_client_engine(spans)
+    for event in (
+        call(0, 1, 7, cs={"ptr": "0xa"}, first_attempt=True),
+        call(0, 3, 9, cs={"ptr": "0xa"}, first_attempt=False),  # a stream's retry, by who receives
+        call(0, 100, 8, cs={"ptr": "0xa"}, first_attempt=True),
+        call(1, 107, 8, cs={"ptr": "0xa"}),
+    ):
+        engine.feed(event)
+    assert [(s.start, s.end, s.goid, s.outcome) for s in spans] == [(1, 100, 7, "aborted"), (100, 107, 8, "")]
+    assert (engine.open_spans, engine._by_goroutine) == (0, {})
+
+
+def test_a_server_is_no_child_of_an_open_call_of_its_goroutine() -> None:
+    spans: list[Span] = []
+    engine = grpc_client_engine(spans)
+    for event in (call(0, 1, cs={"ptr": "0xa"}), call(3, 2, method="GET"), call(4, 4)):
+        engine.feed(event)
+    (server,) = spans
+    assert (server.rule.name, server.parent_id) == ("test", 0)
 
 
 def test_what_is_open_when_tracing_ends() -> None:

@@ -16,7 +16,21 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from tracer.services.check import FittedHook
-from tracer.services.rules import ANNOTATE, CHILD, END, GONE, GOROUTINE, HEADERS, NONE, PANIC, SERVER, START, Rule
+from tracer.services.rules import (
+    ANNOTATE,
+    CHILD,
+    CLIENT,
+    END,
+    FAILED,
+    GONE,
+    GOROUTINE,
+    HEADERS,
+    NONE,
+    PANIC,
+    SERVER,
+    START,
+    Rule,
+)
 
 OPEN_MAX = 65536
 GOROUTINES_MAX = 65536
@@ -181,6 +195,10 @@ class Engine:
         if role == CHILD:
             self._child(pid, goid, fields.get("child"), ts)
             return
+        if role == FAILED:
+            if fields and goid is not None:
+                self._failed(rule, pid, goid, ts, event.get("duration_ns") or 0, fields)
+            return
         if hook.key == GOROUTINE:
             if goid is None:
                 self.counters.no_goroutine += 1
@@ -211,12 +229,15 @@ class Engine:
 
     def _start(self, rule: Rule, function: str, key: Key, goid: int | None, ts: int, fields: Fields) -> None:
         pid = key[0]
+        first_attempt = fields.pop("first_attempt", False)
         before = self._open.get(key)
         if before is not None:
-            if key[2] != goid or before.function != function:
+            if (key[2] != goid or before.function != function) and not first_attempt:
                 return  # another attempt of the same call; the next function that the same request comes through
+            # its end was not seen, and the goroutine (or the memory that its key points to) is used anew
             self._close(key, before.panicked or ts, "panic" if before.panicked else "aborted")
-        around = self._around(pid, goid)
+        # what a server answers is no part of a call that it makes: that one is a stream which stays open
+        around = self._around(pid, goid, but="" if rule.kind != SERVER else CLIENT)
         if around is not None and around.rule.kind == SERVER and rule.kind == SERVER and around.goid == goid:
             self.counters.nested += 1
             self._pass(key)
@@ -263,6 +284,13 @@ class Engine:
                 opened.fields[name] = value
         self._close(key, ts, outcome)
 
+    def _failed(self, rule: Rule, pid: int, goid: int, ts: int, duration_ns: int, fields: Fields) -> None:
+        """A function returned an error: what it had begun ends with it, unless it has ended already."""
+        for key in reversed(self._by_goroutine.get((pid, goid), ())):
+            if key[1] == rule.name and self._open[key].start >= ts - duration_ns:
+                self._end(key, ts, fields)
+                return
+
     def _annotate(self, rule: Rule, pid: int, goid: int | None, fields: Fields) -> None:
         around = self._around(pid, goid) if rule.kind == NONE else None
         if around is None:
@@ -270,14 +298,14 @@ class Engine:
         if around is not None:
             around.fields.update({name: value for name, value in fields.items() if value not in ("", 0)})
 
-    def _around(self, pid: int, goid: int | None) -> _Open | None:
-        """The innermost open span of a goroutine, or of one that made it."""
+    def _around(self, pid: int, goid: int | None, but: str = "") -> _Open | None:
+        """The innermost open span of a goroutine, or of one that made it. but: a kind that it shall not be of."""
         for _ in range(PARENTS_MAX):
             if goid is None:
                 return None
-            keys = self._by_goroutine.get((pid, goid))
-            if keys:
-                return self._open.get(keys[-1])
+            for key in reversed(self._by_goroutine.get((pid, goid), ())):
+                if self._open[key].rule.kind != but:
+                    return self._open[key]
             made = self._made.get((pid, goid))
             goid = made[0] if made else None
         return None

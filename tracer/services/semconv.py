@@ -204,12 +204,12 @@ def _grpc(span: Span, privacy: Privacy) -> Report:
 
 
 def _grpc_code(f: dict[str, Any], outcome: str) -> str:
-    """A status that is nil, and an error that is none, are OK."""
+    """A status that is nil, and an error that is none, are OK. An error that made no stream is UNKNOWN without one."""
     if outcome:
         return ""
     status = _number(f.get("status"))
     if status is None:
-        return "OK"
+        return "UNKNOWN" if "failed" in f else "OK"
     return GRPC_CODES[status] if 0 <= status < len(GRPC_CODES) else str(status)
 
 

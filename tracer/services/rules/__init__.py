@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 # What a hook does to the span of its key.
 START, END, ANNOTATE, PANIC, CHILD, GONE, HEADERS = "start", "end", "annotate", "panic", "child", "gone", "headers"
+FAILED = "failed"  # at a return with an error: ends what began within this call of the function
 
 # What a span of the rule is.
 SERVER, CLIENT, NONE = "server", "client", "none"
