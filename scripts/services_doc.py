@@ -14,7 +14,7 @@ import go_modules  # noqa: E402
 
 from tracer.cli.services import EXAMPLES  # noqa: E402
 from tracer.discover import attacher, kernel_events  # noqa: E402
-from tracer.services import engine, metrics, otlp, table  # noqa: E402
+from tracer.services import engine, metrics, otlp, prometheus, table  # noqa: E402
 from tracer.services.check import shown  # noqa: E402
 from tracer.services.rules import STANDARD_LIBRARY, Hook, Rule, all_rules  # noqa: E402
 from tracer.services.semconv import BUCKETS, METRICS  # noqa: E402
@@ -89,6 +89,8 @@ def document() -> str:
         "GOROUTINES_MAX": f"{engine.GOROUTINES_MAX:,}",
         "SERIES_MAX": f"{metrics.SERIES_MAX:,}",
         "QUEUE_MAX": f"{otlp.QUEUE_MAX:,}",
+        "CONNECTIONS_MAX": f"{prometheus.CONNECTIONS_MAX:,}",
+        "TIMEOUT_S": f"{prometheus.TIMEOUT_S:g}",
         "ROWS_MAX": f"{table.ROWS_MAX:,}",
         "EXECUTABLES_MAX": f"{attacher.EXECUTABLES_MAX:,}",
         "SOURCES": ", ".join(kernel_events.KernelEvents.SOURCES),

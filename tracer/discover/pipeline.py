@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tracer.discover.attacher import Attacher
 from tracer.discover.criteria import Criterion
@@ -23,7 +24,10 @@ LOOKS_MAX = 4096  # processes that wait for one; of more, the poll takes care
 
 
 class Discovery:
-    """watcher → matcher → attacher. One thread calls all of it."""
+    """watcher → matcher → attacher. One thread calls all of it.
+
+    A look that fails (no descriptor is left) changes nothing, and is made good by the next poll.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Discovery:
         poll_s: float = 5.0,
         events: KernelEvents | None = None,
         proc: str = "/proc",
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._watcher = Watcher()
         self._matcher = Matcher(criteria)
@@ -41,18 +46,30 @@ class Discovery:
         self._proc = proc
         self._next_poll = 0.0
         self._due: dict[int, list[float]] = {}  # process → when to look at it
-        self.looks_skipped = 0
+        self._warn = warn
+        self.looks_skipped = self.looks_failed = 0
 
     def poll(self) -> None:
         """Look at every process."""
-        look = Look(self._proc, self._matcher.wants_ports)
-        self._attacher.feed(self._matcher.feed(self._watcher.see_all(look.processes())))
+        with self._looking():
+            processes = Look(self._proc, self._matcher.wants_ports).processes()
+            self._attacher.feed(self._matcher.feed(self._watcher.see_all(processes)))
         self._next_poll = time.monotonic() + self._poll_s
 
     def look_at(self, pid: int) -> None:
         """Look at one process."""
-        process = Look(self._proc, self._matcher.wants_ports).process(pid)
-        self._attacher.feed(self._matcher.feed(self._watcher.see(pid, process)))
+        with self._looking():
+            process = Look(self._proc, self._matcher.wants_ports).process(pid)
+            self._attacher.feed(self._matcher.feed(self._watcher.see(pid, process)))
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as e:
+            self.looks_failed += 1
+            if self.looks_failed == 1:
+                self._warn(f"cannot look at processes: {e.strerror or e}; the next poll tries again")
 
     def replace(self, criteria: Sequence[Criterion]) -> None:
         wanted_ports = self._matcher.wants_ports

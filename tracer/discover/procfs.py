@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from tracer.processes import FileIdentity, identity
 FDS_MAX = 65536  # descriptors of one process that are looked at for its sockets
 TABLE_MAX = 64 << 20  # bytes of one table of sockets (400,000 of them)
 TCP_LISTEN = "0A"  # include/net/tcp_states.h
+
+# Of the tracer or the machine, not of the process: it was not looked at, and is not gone.
+_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 # The id that container engines give their cgroups: 64 hexadecimal digits.
 _CONTAINER_ID = re.compile(r"(?:^|[/:.-])([0-9a-f]{64})(?:\.scope)?(?:$|/)", re.MULTILINE)
@@ -36,7 +40,10 @@ class Process:
 
 
 class Look:
-    """One look at all processes: tables of sockets are read once for each network namespace."""
+    """One look at all processes: tables of sockets are read once for each network namespace.
+
+    OSError where there was no descriptor or memory left to look: nothing is known then, also not that a process is gone.
+    """
 
     def __init__(self, proc: str = "/proc", with_ports: bool = True) -> None:
         self._proc = proc
@@ -60,7 +67,8 @@ class Look:
             exe = identity(f"{base}/exe")
             path = os.readlink(f"{base}/exe")  # noqa: PTH115
             start = self._start(base)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as e:
+            _raise_want(e)
             return None
         return Process(
             pid=pid,
@@ -80,13 +88,15 @@ class Look:
     def _namespace(self, pid: str, kind: str) -> int:
         try:
             return os.stat(f"{self._proc}/{pid}/ns/{kind}").st_ino  # noqa: PTH116
-        except OSError:
+        except OSError as e:
+            _raise_want(e)
             return 0
 
     def _container(self, base: str, pid: str) -> str:
         try:
             cgroup = Path(f"{base}/cgroup").read_text(encoding="utf-8", errors="replace")[:8192]
-        except OSError:
+        except OSError as e:
+            _raise_want(e)
             cgroup = ""
         match = _CONTAINER_ID.search(cgroup)
         if match:
@@ -104,7 +114,8 @@ class Look:
             if not sockets:
                 return frozenset()
             names = os.listdir(f"{base}/fd")  # noqa: PTH208
-        except OSError:
+        except OSError as e:
+            _raise_want(e)
             return frozenset()
         ports = set()
         for name in names[:FDS_MAX]:
@@ -119,6 +130,11 @@ class Look:
         return frozenset(ports)
 
 
+def _raise_want(e: Exception) -> None:
+    if isinstance(e, OSError) and e.errno in _WANT:
+        raise e
+
+
 def listening_sockets(base: str) -> dict[int, int]:
     """Inode → port of the TCP sockets that listen in the network namespace of /proc/PID."""
     sockets = {}
@@ -126,7 +142,8 @@ def listening_sockets(base: str) -> dict[int, int]:
         try:
             with Path(f"{base}/net/{table}").open("rb") as f:
                 text = f.read(TABLE_MAX).decode("ascii", "replace")
-        except OSError:
+        except OSError as e:
+            _raise_want(e)
             continue
         for line in text.splitlines()[1:]:
             fields = line.split()

@@ -5,6 +5,7 @@ threads of their own."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -69,6 +70,7 @@ class Service:
         with ExitStack() as stack:
             stack.callback(os.close, self._wake_read)
             stack.callback(os.close, self._wake_write)
+            _raise_file_limit()
             criteria = self._options.criteria()
             self._open_outputs(stack)
             self._open_discovery(criteria, stack)
@@ -103,7 +105,7 @@ class Service:
 
     def _open_discovery(self, criteria: list[Criterion], stack: ExitStack) -> None:
         events, why = open_kernel_events() if self._options.kernel_events else (None, "--no-events")
-        self._discovery = Discovery(criteria, self._attacher, self._options.poll_s, events)
+        self._discovery = Discovery(criteria, self._attacher, self._options.poll_s, events, warn=self.warning)
         stack.callback(self._discovery.close)
         at_once = "at once" if events else f"at the next poll ({why})"
         for criterion in criteria:
@@ -240,6 +242,8 @@ class Service:
         total["open_spans"] = sum(p.engine.open_spans for p in self._probes)
         total["series_overflowed"] = self._metrics.overflowed
         total["unexpected_failures"] = self._attacher.unexpected
+        if self._discovery is not None:
+            total["looks_failed"] = self._discovery.looks_failed
         if self._otlp is not None:
             total.update(otlp_sent=self._otlp.sent, otlp_dropped=self._otlp.dropped, otlp_failed=self._otlp.failed)
         if self._table is not None:
@@ -277,3 +281,13 @@ class Service:
             sys.stderr.flush()
         except (OSError, ValueError, AttributeError):
             pass
+
+
+def _raise_file_limit() -> None:
+    """As many descriptors as the process may have: each executable takes some tens (probes, programs, files)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass  # what there is has to do

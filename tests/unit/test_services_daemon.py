@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`services` as it runs for long: what it does when something is short, and what others may ask of it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tracer.discover.attacher import Attacher
+from tracer.discover.criteria import Criterion
+from tracer.discover.kinds import Kind
+from tracer.discover.pipeline import Discovery
+from tracer.discover.procfs import Process
+from tracer.services.metrics import Metrics
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_without_descriptors_nothing_is_looked_at_and_nothing_is_gone() -> None:
+    seen: list[Process] = []
+
+    def kind(process: Process) -> Kind:
+        seen.append(process)
+        return Kind("go", "")
+
+    said: list[str] = []
+    attacher = Attacher(kind, lambda p, kind: None)
+    discovery = Discovery([Criterion(pids=frozenset({os.getpid()}))], attacher, warn=said.append)
+    with no_descriptor_left():
+        discovery.poll()
+    assert seen == []
+    discovery.poll()
+    with no_descriptor_left():
+        discovery.poll()
+        discovery.look_at(os.getpid())
+    assert [sorted(e.processes) for e in attacher.executables] == [[os.getpid()]]
+    assert discovery.looks_failed == 3
+    assert said == ["cannot look at processes: Too many open files; the next poll tries again"]
+
+
+def test_the_daemon_may_open_as_many_files_as_it_can() -> None:
+    from tracer.services.run import _raise_file_limit
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (101, before[1]))
+    try:
+        _raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_who_connects_to_the_page_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed: make services")
+    from tracer.services import prometheus
+
+    monkeypatch.setattr(prometheus, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(prometheus._Handler, "timeout", 0.5)
+    server = prometheus.PrometheusServer(0, Metrics(), lambda: {"spans": 23})
+    address = ("127.0.0.1", server.port)
+    try:
+        with socket.create_connection(address, 5) as a, socket.create_connection(address, 5) as b:
+            with socket.create_connection(address, 5) as c:
+                assert c.recv(1) == b""  # at once: there is no room
+            assert a.recv(1) == b.recv(1) == b""  # in time
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+            assert b"gopherscope_spans_total 23.0\n" in answer.read()
+    finally:
+        server.close()
