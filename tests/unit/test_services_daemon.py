@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,16 @@ from tracer.discover.criteria import Criterion
 from tracer.discover.kinds import Kind
 from tracer.discover.pipeline import Discovery
 from tracer.discover.procfs import Process
+from tracer.services.engine import Span
 from tracer.services.metrics import Metrics
+from tracer.services.privacy import Privacy
+from tracer.services.rules import SERVER, Rule
+from tracer.services.semconv import Report, report
+
+
+def a_report(**fields: Any) -> Report:
+    http = Rule("net/http server", "", SERVER, "http", "std", (1,), ())
+    return report(Span(http, 1, 7, 10, 2_000_010, fields, "", 1, 2, 0, service="shop"), Privacy())
 
 
 @contextmanager
@@ -81,3 +93,41 @@ def test_who_connects_to_the_page_and_says_nothing(monkeypatch: pytest.MonkeyPat
             assert b"gopherscope_spans_total 23.0\n" in answer.read()
     finally:
         server.close()
+
+
+def test_metrics_are_sent_also_while_spans_come_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(
+        "opentelemetry.exporter.otlp.proto.http", reason="OpenTelemetry is not installed: make services"
+    )
+    from tracer.services import otlp
+
+    monkeypatch.setattr(otlp, "METRICS_EVERY_S", 0.05)
+    monkeypatch.setattr(otlp, "SEND_EVERY_S", 0.01)
+    metrics = Metrics()
+    metrics.add(a_report(method="GET"))
+    sender = otlp.Otlp("http://127.0.0.1:1", metrics)
+    sent_metrics, goes_on, sizes = threading.Event(), threading.Event(), []
+    goes_on.set()
+
+    def export_spans(spans: list[Any]) -> Any:
+        sizes.append(len(spans))
+        if goes_on.is_set():
+            sender.add(a_report(method="GET"))  # there is always one that waits
+        return SimpleNamespace(name="SUCCESS")
+
+    def export_metrics(data: Any) -> Any:
+        sent_metrics.set()
+        return SimpleNamespace(name="SUCCESS")
+
+    sender._spans = SimpleNamespace(export=export_spans, shutdown=lambda: None)
+    sender._metric_exporter = SimpleNamespace(export=export_metrics, shutdown=lambda: None)
+    sender.add(a_report(method="GET"))
+    try:
+        assert sent_metrics.wait(5)
+    finally:
+        goes_on.clear()
+        for _ in range(1009):
+            sender.add(a_report(method="GET"))
+        sender.close()
+    assert (sender.sent, sender.dropped, sender.failed) == (sum(sizes), 0, 0)
+    assert sum(sizes) > 1009 and max(sizes) == otlp.BATCH_MAX

@@ -42,7 +42,7 @@ class Process:
 class Look:
     """One look at all processes: tables of sockets are read once for each network namespace.
 
-    OSError where there was no descriptor or memory left to look: nothing is known then, also not that a process is gone.
+    OSError where no descriptor or memory was left to look: nothing is known then, also not that a process is gone.
     """
 
     def __init__(self, proc: str = "/proc", with_ports: bool = True) -> None:

@@ -104,12 +104,15 @@ class Otlp:
             self._wake.wait(SEND_EVERY_S)
             self._wake.clear()
             stopping = self._stopping
-            while self._send_batch():
-                pass
-            if stopping or time.monotonic() >= next_metrics:
-                self._send_metrics()
-                next_metrics = time.monotonic() + METRICS_EVERY_S
+            more = True
+            while more:
+                # what is less than a batch waits for others, so that a steady load is not sent one by one
+                more = self._send_batch() and (stopping or len(self._queue) >= BATCH_MAX)
+                if time.monotonic() >= next_metrics and not stopping:
+                    self._send_metrics()
+                    next_metrics = time.monotonic() + METRICS_EVERY_S
             if stopping:
+                self._send_metrics()
                 return
 
     def _send_batch(self) -> bool:
