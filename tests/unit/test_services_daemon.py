@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -20,9 +21,11 @@ from tracer.discover.criteria import Criterion
 from tracer.discover.kinds import Kind
 from tracer.discover.pipeline import Discovery
 from tracer.discover.procfs import Process
+from tracer.processes import FileIdentity
 from tracer.services.engine import Span
 from tracer.services.metrics import Metrics
 from tracer.services.privacy import Privacy
+from tracer.services.probes import service_name
 from tracer.services.rules import SERVER, Rule
 from tracer.services.semconv import Report, report
 
@@ -131,3 +134,30 @@ def test_metrics_are_sent_also_while_spans_come_all_the_time(monkeypatch: pytest
         sender.close()
     assert (sender.sent, sender.dropped, sender.failed) == (sum(sizes), 0, 0)
     assert sum(sizes) > 1009 and max(sizes) == otlp.BATCH_MAX
+
+
+def test_names_of_services_can_be_sent_and_are_bounded() -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed: make services")
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    from tracer.services.prometheus import Page
+
+    env = {"OTEL_SERVICE_NAME": "shop" * 10007}
+    with subprocess.Popen(["/bin/cat"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin and child.stdout
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.read(1)  # it runs its own file by now
+        told = Process(child.pid, 1, FileIdentity(1, 7), "/bin/cat", frozenset(), "")
+        assert service_name(told, Criterion()) == "shop" * 64
+        child.stdin.close()
+    by_file = Process(0, 1, FileIdentity(1, 7), os.fsdecode(b"/srv/sh\xffop"), frozenset(), "")
+    made = a_report(method="GET")
+    made.span.service = service_name(by_file, Criterion())
+    assert made.span.service == "sh\ufffdop"
+    assert service_name(by_file, Criterion(name=os.fsdecode(b"\xe9"))) == "\ufffd"
+    metrics = Metrics()
+    metrics.add(made)
+    registry = CollectorRegistry()
+    registry.register(Page(metrics, dict))
+    assert 'service_name="sh\ufffdop"'.encode() in generate_latest(registry)

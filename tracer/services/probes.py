@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from tracer.services.engine import Engine, HeaderBlock, Span, targets
 from tracer.services.rules import Rule, all_rules
 
 ENDED_MAX = 1024  # processes of one executable
+NAME_MAX = 256  # characters of a service's name
 PIPE_SIZE = 1 << 20  # bytes: what the collector may be ahead of this process
 
 
@@ -192,7 +194,7 @@ class ServiceProbes:
         self._services.remove(process.pid)
 
     def service(self, pid: int) -> str:
-        return self._services.of(pid) or os.path.basename(self.path)  # noqa: PTH119
+        return self._services.of(pid) or clean_name(os.path.basename(self.path))  # noqa: PTH119
 
     def _named(self, span: Span) -> None:
         span.service = self.service(span.pid)
@@ -272,6 +274,15 @@ def _open_executable(process: Process) -> int:
 
 def service_name(process: Process, criterion: Criterion, common: str = "") -> str:
     """What the process was told itself (OTEL_SERVICE_NAME), else its criterion's, else ours, else by its file."""
+    return clean_name(_given_name(process, criterion, common))
+
+
+def clean_name(text: str) -> str:
+    """As text that can be sent: a process chooses its name, and a file's need not be UTF-8."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text[:NAME_MAX])
+
+
+def _given_name(process: Process, criterion: Criterion, common: str) -> str:
     own = environment_of(process.pid, ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"))
     if own.get("OTEL_SERVICE_NAME"):
         return own["OTEL_SERVICE_NAME"]
