@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +25,12 @@ from tracer.discover.pipeline import Discovery
 from tracer.discover.procfs import Process
 from tracer.processes import FileIdentity
 from tracer.services.engine import Span
+from tracer.services.lines import Lines
 from tracer.services.metrics import Metrics
 from tracer.services.privacy import Privacy
 from tracer.services.probes import service_name
 from tracer.services.rules import SERVER, Rule
+from tracer.services.run import Service, ServiceOptions
 from tracer.services.semconv import Report, report
 
 
@@ -161,3 +165,22 @@ def test_names_of_services_can_be_sent_and_are_bounded() -> None:
     registry = CollectorRegistry()
     registry.register(Page(metrics, dict))
     assert 'service_name="sh\ufffdop"'.encode() in generate_latest(registry)
+
+
+def test_the_clock_is_set_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, monotonic = 1_700_000_000_000_000_000, 5_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: wall)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: monotonic)
+    service = Service(ServiceOptions(criteria=list))
+    os.close(service._wake_read)
+    os.close(service._wake_write)
+    service._lines = Lines(io.StringIO(), True, Privacy())
+    clock = service._lines.clock
+    began = clock.ns(monotonic)
+    assert began == wall
+    wall += 10_000_000  # noise
+    service._tick()
+    assert clock.ns(monotonic) == began
+    wall += 3_600_000_000_000
+    service._tick()
+    assert clock.ns(monotonic) == wall

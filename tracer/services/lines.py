@@ -14,12 +14,23 @@ from tracer.services.engine import HeaderBlock, Span
 from tracer.services.privacy import Privacy
 from tracer.services.semconv import Report
 
+CLOCK_STEP_NS = 10_000_000  # less is the noise of measuring
+
 
 class WallClock:
-    """CLOCK_MONOTONIC → ns since 1970."""
+    """CLOCK_MONOTONIC → ns since 1970. From any thread."""
 
     def __init__(self) -> None:
         self._offset = time.time_ns() - time.monotonic_ns()
+
+    def measure(self) -> None:
+        """From time to time: the clock is set, and goes on while the machine sleeps."""
+        before = time.monotonic_ns()
+        offset = time.time_ns() - before
+        if time.monotonic_ns() - before > CLOCK_STEP_NS:
+            return  # interrupted between the two; the next time tells
+        if abs(offset - self._offset) > CLOCK_STEP_NS:
+            self._offset = offset
 
     def ns(self, monotonic: int) -> int:
         return monotonic + self._offset
@@ -123,13 +134,13 @@ class Lines:
         self._stream = stream
         self._json = as_json
         self._privacy = privacy
-        self._clock = WallClock()
+        self.clock = WallClock()
         self._lock = threading.Lock()
         self.failed: OSError | None = None
 
     def span(self, report: Report) -> None:
         if self._json:
-            for one in (span_object(report, self._clock), *part_objects(report.span, self._clock)):
+            for one in (span_object(report, self.clock), *part_objects(report.span, self.clock)):
                 self._write(json.dumps(one, ensure_ascii=False, separators=(",", ":")))
         else:
             self._write(self._text(report))
@@ -137,13 +148,13 @@ class Lines:
     def headers(self, block: HeaderBlock) -> None:
         if self._json:
             self._write(
-                json.dumps(header_object(block, self._clock, self._privacy), ensure_ascii=False, separators=(",", ":"))
+                json.dumps(header_object(block, self.clock, self._privacy), ensure_ascii=False, separators=(",", ":"))
             )
             return
         arrow = "→" if block.direction == "sent" else "←"
         fields = ", ".join(f"{printable(n)}: {printable(self._privacy.header(n, v))}" for n, v in block.fields)
         self._write(
-            f"{self._clock.of_day(block.time)}  {printable(block.service)}  {arrow} headers {block.direction} by the "
+            f"{self.clock.of_day(block.time)}  {printable(block.service)}  {arrow} headers {block.direction} by the "
             f"{block.side}, stream {block.stream}: {fields}"
         )
 
@@ -166,7 +177,7 @@ class Lines:
         address = f"  {peer}:{port}" if peer and port else ""
         queued = "" if span.queued is None else f" after {duration_text(span.start - span.queued)} in queue"
         line = (
-            f"{self._clock.of_day(span.start)}  {span.service}  {arrow} {span.rule.system} {status}  {what}  "
+            f"{self.clock.of_day(span.start)}  {span.service}  {arrow} {span.rule.system} {status}  {what}  "
             f"{duration_text(span.duration_ns)}{queued}{address}{_connection_text(report)}"
         )
         if report.failed and report.error != status:

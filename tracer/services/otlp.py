@@ -57,8 +57,8 @@ class Otlp:
         self._spans: Any = OTLPSpanExporter(endpoint=traces_url, timeout=TIMEOUT_S)
         self._metric_exporter: Any = OTLPMetricExporter(endpoint=metrics_url, timeout=TIMEOUT_S)
         self._metrics = metrics
-        self._clock = WallClock()
-        self._started = self._clock.ns(time.monotonic_ns())
+        self.clock = WallClock()
+        self._started = self.clock.ns(time.monotonic_ns())
         self._queue: deque[Report] = deque()
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -189,8 +189,8 @@ class Otlp:
             attributes={**report.attributes, **report.headers, "thread.name": f"goroutine {span.goid}"},
             kind=SpanKind.SERVER if span.rule.kind == "server" else SpanKind.CLIENT,
             status=Status(StatusCode.ERROR, report.message or None) if report.failed else Status(StatusCode.UNSET),
-            start_time=self._clock.ns(span.began),
-            end_time=self._clock.ns(span.end),
+            start_time=self.clock.ns(span.began),
+            end_time=self.clock.ns(span.end),
             instrumentation_scope=self._scope(),
         )
 
@@ -208,8 +208,8 @@ class Otlp:
                 parent=SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=sampled),
                 resource=self._resource(span.service),
                 kind=SpanKind.INTERNAL,
-                start_time=self._clock.ns(part.start),
-                end_time=self._clock.ns(part.end),
+                start_time=self.clock.ns(part.start),
+                end_time=self.clock.ns(part.end),
                 instrumentation_scope=self._scope(),
             )
             for part in span.parts
@@ -226,7 +226,7 @@ class Otlp:
             ScopeMetrics,
         )
 
-        now = self._clock.ns(time.monotonic_ns())
+        now = self.clock.ns(time.monotonic_ns())
         by_service: dict[str, dict[str, list[Any]]] = {}
         for name, series in self._metrics.snapshot().items():
             for (service, attributes), h in series.items():

@@ -199,6 +199,9 @@ class Service:
                     return
 
     def _tick(self) -> None:
+        for out in (self._lines, self._otlp):
+            if out is not None:
+                out.clock.measure()
         for probes in self._probes:
             if probes.closed:
                 self._add_past(probes)
