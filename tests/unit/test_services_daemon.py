@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,6 +14,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +25,8 @@ from tracer.discover.attacher import Attacher
 from tracer.discover.criteria import Criterion
 from tracer.discover.kinds import Kind
 from tracer.discover.pipeline import Discovery
-from tracer.discover.procfs import Process
+from tracer.discover.procfs import Look, Process
+from tracer.errors import TracerError, UsageError
 from tracer.processes import FileIdentity
 from tracer.services.engine import Span
 from tracer.services.lines import Lines
@@ -37,6 +41,16 @@ from tracer.services.semconv import Report, report
 def a_report(**fields: Any) -> Report:
     http = Rule("net/http server", "", SERVER, "http", "std", (1,), ())
     return report(Span(http, 1, 7, 10, 2_000_010, fields, "", 1, 2, 0, service="shop"), Privacy())
+
+
+@contextmanager
+def closing_ends(service: Service) -> Iterator[Service]:
+    """Of one that is not run."""
+    try:
+        yield service
+    finally:
+        os.close(service._wake_read)
+        os.close(service._wake_write)
 
 
 @contextmanager
@@ -171,16 +185,35 @@ def test_the_clock_is_set_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None
     wall, monotonic = 1_700_000_000_000_000_000, 5_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: wall)
     monkeypatch.setattr(time, "monotonic_ns", lambda: monotonic)
-    service = Service(ServiceOptions(criteria=list))
-    os.close(service._wake_read)
-    os.close(service._wake_write)
-    service._lines = Lines(io.StringIO(), True, Privacy())
-    clock = service._lines.clock
-    began = clock.ns(monotonic)
-    assert began == wall
-    wall += 10_000_000  # noise
-    service._tick()
-    assert clock.ns(monotonic) == began
-    wall += 3_600_000_000_000
-    service._tick()
-    assert clock.ns(monotonic) == wall
+    with closing_ends(Service(ServiceOptions(criteria=list))) as service:
+        service._lines = Lines(io.StringIO(), True, Privacy())
+        clock = service._lines.clock
+        began = clock.ns(monotonic)
+        assert began == wall
+        wall += 10_000_000  # noise
+        service._tick()
+        assert clock.ns(monotonic) == began
+        wall += 3_600_000_000_000
+        service._tick()
+        assert clock.ns(monotonic) == wall
+
+
+def test_a_failed_look_at_an_executable_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Kind] = [Kind("generic", "want of memory", failed=True), Kind("go", "1"), Kind("rust", "2")]
+    monkeypatch.setattr("tracer.services.run.kind_of", lambda path, maps, usable: looks.pop(0))
+    with closing_ends(Service(ServiceOptions(criteria=list))) as service:
+        copy = tmp_path / "cat"
+        shutil.copy("/bin/cat", copy)
+        with subprocess.Popen([copy], stdin=subprocess.PIPE) as child:
+            assert child.stdin
+            one = Look().process(child.pid)
+            assert one is not None
+            assert [service._kind(one).name for _ in range(3)] == ["generic", "go", "go"]
+            os.utime(copy, (1, 1))  # another build in the same inode
+            assert service._kind(one).name == "rust"
+            with pytest.raises(TracerError, match="runs another file by now"):
+                service._kind(replace(one, exe=FileIdentity(one.exe.dev, one.exe.ino + 1)))
+            child.stdin.close()
+        with pytest.raises(UsageError, match="cannot open the executable"):
+            service._kind(one)
+        assert {kind.name for kind in service._kinds.values()} == {"go", "rust"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracer.errors import TracerError
@@ -55,6 +55,7 @@ class Kind:
     name: str
     why: str  # by what it was told, for people
     go_version: str = ""
+    failed: bool = field(default=False, compare=False)  # the file could not be looked at: another time it may be told
 
 
 def kind_of(path: str, maps: str | None = None, usable: Collection[str] = ()) -> Kind:
@@ -67,7 +68,7 @@ def kind_of(path: str, maps: str | None = None, usable: Collection[str] = ()) ->
             return _go_kind(program, usable)
     except TracerError as e:
         if e.code not in ("not_go", "not_elf", "arch", "malformed", "unsupported"):
-            return Kind(GENERIC, e.message)
+            return Kind(GENERIC, e.message, failed=True)
     by_library = _by_libraries(maps or "")
     if by_library:
         return by_library
@@ -103,7 +104,7 @@ def _by_marks(path: str) -> Kind:
             if found:
                 return Kind(found[0], f"the file holds {found[1].strip(bytes(1)).decode()!r}")
     except (OSError, ValueError) as e:
-        return Kind(GENERIC, f"its file cannot be read: {e}")
+        return Kind(GENERIC, f"its file cannot be read: {e}", failed=True)
     return Kind(GENERIC, "nothing tells what made it")
 
 

@@ -132,7 +132,7 @@ class ServiceProbes:
         self._out, self._out_headers = out, out_headers
         self._closed = False
         with ExitStack() as stack:
-            self._fd = _open_executable(process)
+            self._fd = open_executable(process)
             stack.callback(os.close, self._fd)
             self._plans: list[Plan] = []
             stack.callback(self._close_plans)
@@ -258,7 +258,7 @@ def _enlarge(fd: int) -> None:
         pass  # a user's limit: smaller then
 
 
-def _open_executable(process: Process) -> int:
+def open_executable(process: Process) -> int:
     """A descriptor of what the process runs, if it is still what was seen."""
     path = f"/proc/{process.pid}/exe"
     try:

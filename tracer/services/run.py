@@ -25,7 +25,7 @@ from tracer.services.engine import Counters, HeaderBlock, Span
 from tracer.services.lines import Lines
 from tracer.services.metrics import Metrics
 from tracer.services.privacy import Privacy
-from tracer.services.probes import ProbeOptions, ServiceProbes
+from tracer.services.probes import ProbeOptions, ServiceProbes, open_executable
 from tracer.services.rules import usable_functions
 from tracer.services.semconv import report
 from tracer.services.table import INTERVAL_S, Table
@@ -57,7 +57,7 @@ class Service:
         self._otlp: Any = None
         self._table: Table | None = None
         self._lines: Lines | None = None
-        self._kinds: dict[object, Kind] = {}
+        self._kinds: dict[tuple[int, ...], Kind] = {}
         self._usable = usable_functions()
         self._probes: list[ServiceProbes] = []
         self._past = Counters()  # of executables that have ended
@@ -116,11 +116,19 @@ class Service:
                 self.detail(f"no events of {source}: {reason}")
 
     def _kind(self, process: Process) -> Kind:
-        if process.exe not in self._kinds:
+        """Remembered by the file as it is: an inode's number may be given to another one."""
+        fd = open_executable(process)
+        try:
+            st = os.fstat(fd)
+            key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+            kind = self._kinds.get(key) or kind_of(f"/proc/self/fd/{fd}", maps_of(process.pid), self._usable)
+        finally:
+            os.close(fd)
+        if not kind.failed:
             if len(self._kinds) >= KINDS_MAX:
                 self._kinds.clear()
-            self._kinds[process.exe] = kind_of(f"/proc/{process.pid}/exe", maps_of(process.pid), self._usable)
-        return self._kinds[process.exe]
+            self._kinds[key] = kind
+        return kind
 
     def _make(self, process: Process, kind: Kind) -> Tracing | None:
         if kind.name != GO:
