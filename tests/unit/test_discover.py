@@ -267,11 +267,29 @@ def test_what_fails_later(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_executables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are not traced take nobody's place, and one that goes makes room."""
     monkeypatch.setattr("tracer.discover.attacher.EXECUTABLES_MAX", 3)
-    attacher = Attacher(lambda p: Kind("go", ""), lambda p, kind: None)
+    log: list[str] = []
+
+    def make(p: Process, kind: Kind) -> FakeTracing | None:
+        return FakeTracing(log, p.exe_path) if p.exe_path.startswith("go") else None
+
+    attacher = Attacher(lambda p: Kind("go", ""), make, log.append)
     any_ = Criterion(executable=re.compile(""))
-    attacher.feed([Match(process(i, exe=i), any_) for i in range(1, 8)])
-    assert (len(attacher.executables), attacher.refused) == (3, 4)
+    every = [process(i, exe=i, path=f"other {i}") for i in range(1, 8)]
+    every += [process(i, exe=i, path=f"go {i}") for i in range(8, 15)]
+    attacher.feed([Match(p, any_) for p in every])
+    attacher.feed([Match(process(20, exe=13, path="go 13"), any_)])  # another process of one that waits
+    assert (len(attacher.executables), attacher.refused) == (10, 4)
+    attacher.feed([Match(every[8], None), Match(every[10], None)])  # one ends that is traced, one that waits
+    assert log == [
+        "open go 8", "add 8", "open go 9", "add 9", "open go 10", "add 10",
+        "more than 3 executables: the others wait until one of them has ended",
+        "remove 9", "close go 9", "go 9: its last process has ended", "open go 12", "add 12",
+    ]  # fmt: skip
+    attacher.feed([Match(every[7], None)])
+    assert log[-4:] == ["go 8: its last process has ended", "open go 13", "add 13", "add 20"]
+    assert attacher.refused == 4
 
 
 # ---- /proc ----------------------------------------------------------------------------------------------------------

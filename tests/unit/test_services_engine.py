@@ -490,6 +490,7 @@ def test_the_page_says_what_its_own_metrics_are() -> None:
     from tracer.services.prometheus import OWN_METRICS, Page
 
     every = {*Counters().as_dict(), "open_spans", "series_overflowed", "unexpected_failures", "rows_evicted"}
+    every |= {"executables_refused", "looks_failed", "looks_skipped"}
     assert every <= OWN_METRICS.keys()
     families = list(Page(Metrics(), lambda: dict.fromkeys(every, 3)).collect())
     assert {f.name: f.type for f in families} == {

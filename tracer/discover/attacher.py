@@ -19,7 +19,7 @@ from tracer.discover.watcher import Match
 from tracer.errors import TracerError
 from tracer.processes import FileIdentity
 
-EXECUTABLES_MAX = 256  # traced at once; each has programs, a buffer and two threads
+EXECUTABLES_MAX = 256  # traced at once: each has programs, a buffer and two threads
 
 
 class Tracing(Protocol):
@@ -69,6 +69,7 @@ class Attacher:
         self._traced = traced
         self._executables: dict[FileIdentity, Executable] = {}
         self._of_pid: dict[int, FileIdentity] = {}
+        self._waiting: dict[int, Match] = {}  # processes of executables that were refused
         self.refused = 0  # executables beyond EXECUTABLES_MAX
         self.unexpected = 0  # failures that are nobody's words: defects of the tracer, and want of memory
 
@@ -82,13 +83,16 @@ class Attacher:
                 self.remove(match.process)
             else:
                 self.add(match.process, match.criterion)
+        if self._waiting and self._has_room():
+            self._try_again()
 
     def add(self, process: Process, criterion: Criterion) -> None:
         executable = self._executables.get(process.exe)
         if executable is None:
-            executable = self._start(process)
-            if executable is None:
+            if not self._has_room():
+                self._refuse(Match(process, criterion))
                 return
+            executable = self._start(process)
         executable.processes[process.pid] = process
         self._of_pid[process.pid] = process.exe
         if executable.tracing is not None:
@@ -99,6 +103,7 @@ class Attacher:
                     self._traced(executable.tracing, process)
 
     def remove(self, process: Process) -> None:
+        self._waiting.pop(process.pid, None)
         executable = self._executables.get(self._of_pid.pop(process.pid, process.exe))
         if executable is None or executable.processes.pop(process.pid, None) is None:
             return
@@ -119,13 +124,26 @@ class Attacher:
                     executable.tracing.close()
         self._executables.clear()
         self._of_pid.clear()
+        self._waiting.clear()
 
-    def _start(self, process: Process) -> Executable | None:
-        if len(self._executables) >= EXECUTABLES_MAX:
+    def _has_room(self) -> bool:
+        return sum(e.tracing is not None for e in self._executables.values()) < EXECUTABLES_MAX
+
+    def _try_again(self) -> None:
+        for match in list(self._waiting.values()):
+            if match.criterion is not None and (match.process.exe in self._executables or self._has_room()):
+                del self._waiting[match.process.pid]
+                self.add(match.process, match.criterion)
+
+    def _refuse(self, match: Match) -> None:
+        """Until there is room."""
+        if not any(waiting.process.exe == match.process.exe for waiting in self._waiting.values()):
             self.refused += 1
             if self.refused == 1:
-                self._report(f"more than {EXECUTABLES_MAX} executables: the others are not traced")
-            return None
+                self._report(f"more than {EXECUTABLES_MAX} executables: the others wait until one of them has ended")
+        self._waiting[match.process.pid] = match
+
+    def _start(self, process: Process) -> Executable:
         executable = Executable(process.exe, process.exe_path, Kind(GENERIC, "not looked at"), None)
         with self._failing(f"{process.exe_path} (process {process.pid}): not traced", executable):
             executable.kind = self._kind_of(process)

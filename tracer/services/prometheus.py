@@ -24,8 +24,10 @@ CONNECTIONS_MAX = 32  # at once; more are closed
 # What the tracer tells of itself (Service.counters).
 OWN_METRICS = {
     "evicted": "Open requests that were forgotten for want of room.",
+    "executables_refused": "Executables that had to wait, since as many as can be were traced.",
     "goroutines_evicted": "Goroutines whose parents were forgotten for want of room.",
     "looks_failed": "Looks at processes that failed; the next poll makes them good.",
+    "looks_skipped": "Looks at processes that the kernel told of and were left to the next poll.",
     "lost": "Events that the kernel's buffer had no room for.",
     "malformed": "Events that could not be read.",
     "nested": "Requests within a request of the same goroutine, which are no spans of their own.",

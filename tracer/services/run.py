@@ -252,9 +252,11 @@ class Service:
                 total[name] += value
         total["open_spans"] = sum(p.engine.open_spans for p in self._probes)
         total["series_overflowed"] = self._metrics.overflowed
+        total["executables_refused"] = self._attacher.refused
         total["unexpected_failures"] = self._attacher.unexpected
         if self._discovery is not None:
             total["looks_failed"] = self._discovery.looks_failed
+            total["looks_skipped"] = self._discovery.looks_skipped
         if self._otlp is not None:
             total.update(otlp_sent=self._otlp.sent, otlp_dropped=self._otlp.dropped, otlp_failed=self._otlp.failed)
         if self._table is not None:
