@@ -507,10 +507,16 @@ def test_the_page_says_what_its_own_metrics_are() -> None:
     [
         ("", ""),
         ("a=1&token=s3cret", "a=REDACTED&token=REDACTED"),
-        ("flag", "flag"),
+        ("flag", "REDACTED"),
+        ("hunter2&a=1", "REDACTED&a=REDACTED"),
+        ("c2VjcmV0cw==", "REDACTED"),
+        ("c2VjcmV0MTE=", "REDACTED"),
+        ("a=b==", "a=REDACTED"),
+        ("&a=1&", "&a=REDACTED&"),
+        ("token=s3;cret&b=2;c3Vy=4", "token=REDACTED&b=REDACTED"),
         ("a=", "a="),
         ("eyJhbGciOiJIUzI1NiJ9.x", "REDACTED"),
-        ("s%20ecret=1;b=2", "REDACTED=REDACTED&b=REDACTED"),
+        ("s%20ecret=1;b=2", "REDACTED=REDACTED"),
         ("&".join(f"k{i}=v" for i in range(40)), "&".join(f"k{i}=REDACTED" for i in range(32)) + "&…"),
     ],
 )
@@ -529,14 +535,46 @@ def test_secret_headers_are_masked() -> None:
         "X-Api-Key",
         "x-auth-token",
         "my-password",
+        "API_KEY",
+        "x_auth",
+        "X-Access-Key",
+        "private_key",
+        "secret-key",
+        "x-jwt",
+        "client-assertion",
+        "passphrase",
+        "x-otp",
+        "X-Pin",
+        "bearer",
+        "Sec-WebSocket-Protocol",
     ):
         assert hide.header(name, "s3cret") == "REDACTED"
         assert Privacy(headers=True).header(name, "s3cret") == "s3cret"
     assert hide.header("content-type", "application/grpc") == "application/grpc"
     assert hide.header(":path", "/a?token=1") == "/a?token=REDACTED"
-    _, _, _, _ = words(span(method="GET"))
+    assert (hide.header("x-spin", "1"), hide.header("Sec-CH-UA-Mobile", "?0")) == ("1", "?0")
     made = report(span(method="GET", path="/", headers={"Authorization": ["s3cret"], "Accept": ["*/*"]}), hide)
     assert made.headers == {"http.request.header.authorization": ["REDACTED"], "http.request.header.accept": ["*/*"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("https://bob:hunter2@shop/a?token=s3cret", "https://REDACTED@shop/a?token=REDACTED"),
+        ("https://s3cret@shop", "https://REDACTED@shop"),
+        ("https://bob:p?s3@shop/", "https://REDACTED@shop/"),
+        ("/cb?code=s3cret&state=x#top", "/cb?code=REDACTED&state=REDACTED#REDACTED"),
+        ("https://app/cb#access_token=s3cret", "https://app/cb#REDACTED"),
+        ("/a?s3cret", "/a?REDACTED"),
+        ("<https://a/b?t=1,2>; rel=next, <https://a/c?t=3>", "<https://a/b?t=REDACTED>; rel=next, <https://a/c?t=REDACTED>"),
+        ("Bot/2.1 (+http://example.com/bot.html)", "Bot/2.1 (+http://example.com/bot.html)"),
+        ("text/html; q=0.9, */*", "text/html; q=0.9, */*"),
+    ],
+)  # fmt: skip
+def test_addresses_in_headers_are_masked(value: str, shown: str) -> None:
+    for name in ("Referer", "location", "X-Original-Uri", ":path", "x-other"):
+        assert Privacy().header(name, value) == shown
+        assert Privacy(True, True).header(name, value) == value
 
 
 def test_what_is_read_on_request_is_in_the_lines() -> None:
