@@ -28,11 +28,11 @@ from tracer.discover.pipeline import Discovery
 from tracer.discover.procfs import Look, Process
 from tracer.errors import TracerError, UsageError
 from tracer.processes import FileIdentity
-from tracer.services.engine import Span
+from tracer.services.engine import Engine, Span
 from tracer.services.lines import Lines
 from tracer.services.metrics import Metrics
 from tracer.services.privacy import Privacy
-from tracer.services.probes import service_name
+from tracer.services.probes import ServiceProbes, service_name
 from tracer.services.rules import SERVER, Rule
 from tracer.services.run import Service, ServiceOptions
 from tracer.services.semconv import Report, report
@@ -217,3 +217,22 @@ def test_a_failed_look_at_an_executable_is_not_remembered(tmp_path: Path, monkey
         with pytest.raises(UsageError, match="cannot open the executable"):
             service._kind(one)
         assert {kind.name for kind in service._kinds.values()} == {"go", "rust"}
+
+
+def test_what_fails_at_one_event_ends_no_other() -> None:
+    said: list[str] = []
+    fed: list[Any] = []
+
+    def feed(event: Any) -> None:
+        fed.append(event)
+        if event == {"n": 2} or event == {"n": 3}:
+            raise KeyError("fid")
+
+    probes = ServiceProbes.__new__(ServiceProbes)
+    probes.path, probes._warn, probes._lock = "/srv/shop", said.append, threading.Lock()
+    probes.engine = Engine({}, {}, lambda span: None)
+    probes.engine.feed = feed  # type: ignore[method-assign]
+    probes._read(io.BytesIO(b'{"n":1}\n{"n":2}\n{"n":3}\nno event\n{"n":4}\n'))
+    assert fed == [{"n": n} for n in (1, 2, 3, 4)]
+    assert (probes.engine.counters.failed, probes.engine.counters.malformed) == (2, 1)
+    assert said == ["/srv/shop: an event failed: KeyError: 'fid'"]

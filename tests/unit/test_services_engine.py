@@ -432,6 +432,17 @@ def test_grpc(kind: str, fields: dict[str, Any], code: str | None, error: str) -
     assert metric["rpc.method"] == "a.B/C"
 
 
+def test_methods_that_a_server_does_not_have_are_one_series() -> None:
+    metrics = Metrics()
+    for i in range(101):
+        metrics.add(report(span(SERVER, "grpc", method=f"/a.B/C{i}", status=12), Privacy()))
+    (series,) = metrics.snapshot().values()
+    assert [(dict(key)["rpc.method"], h.count) for (_, key), h in series.items()] == [("_OTHER", 101)]
+    name, attributes, _, _ = words(span(SERVER, "grpc", method="/a.B/C1", status=12))
+    assert (name, attributes["rpc.method"]) == ("a.B/C1", "a.B/C1")
+    assert words(span(CLIENT, "grpc", method="/a.B/C1", status=12))[2]["rpc.method"] == "a.B/C1"
+
+
 def test_names_are_those_of_the_conventions() -> None:
     pytest.importorskip("opentelemetry.semconv", reason="OpenTelemetry's conventions are not installed")
     from opentelemetry.semconv import attributes as stable
@@ -555,6 +566,17 @@ def test_secret_headers_are_masked() -> None:
     assert (hide.header("x-spin", "1"), hide.header("Sec-CH-UA-Mobile", "?0")) == ("1", "?0")
     made = report(span(method="GET", path="/", headers={"Authorization": ["s3cret"], "Accept": ["*/*"]}), hide)
     assert made.headers == {"http.request.header.authorization": ["REDACTED"], "http.request.header.accept": ["*/*"]}
+
+
+def test_headers_of_which_a_name_was_cut() -> None:
+    long = "x" * 256
+    pairs = [["Accept", ["*/*"]], [long, ["s3cret"]], [long, ["another"]], ["Cookie", ["s3cret"]], ["odd"], 7]
+    made = report(span(method="GET", path="/", headers=pairs), Privacy())
+    assert made.headers == {
+        "http.request.header.accept": ["*/*"],
+        f"http.request.header.{long}": ["REDACTED", "REDACTED"],
+        "http.request.header.cookie": ["REDACTED"],
+    }
 
 
 @pytest.mark.parametrize(

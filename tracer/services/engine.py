@@ -131,6 +131,7 @@ class Counters:
     goroutines_evicted: int = 0
     lost: int = 0  # events that the kernel had no room for
     malformed: int = 0  # lines that are no event
+    failed: int = 0  # events at which the tracer failed: defects, and want of memory
     spans: int = 0
 
     def as_dict(self) -> dict[str, int]:

@@ -123,13 +123,14 @@ class ServiceProbes:
         options: ProbeOptions,
         out: Callable[[Span], None],
         out_headers: Callable[[HeaderBlock], None],
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         """TracerError where no rule fits, or the kernel refuses."""
         self.began = time.monotonic()
         self.path, self.kind = process.exe_path, kind
         self._options = options
         self._services = ServiceNames()
-        self._out, self._out_headers = out, out_headers
+        self._out, self._out_headers, self._warn = out, out_headers, warn
         self._closed = False
         with ExitStack() as stack:
             self._fd = open_executable(process)
@@ -207,14 +208,29 @@ class ServiceProbes:
     # ---- events -------------------------------------------------------------------------------------------------
 
     def _read(self, lines: IO[bytes]) -> None:
-        for line in lines:
+        """To the end, whatever fails at an event: the collector waits for who reads, and loses events then."""
+        while True:
+            line = b""
             try:
-                event = json.loads(line)
-            except ValueError:
-                self.engine.counters.malformed += 1
-                continue
-            with self._lock:
-                self.engine.feed(event)
+                line = lines.readline()
+                if not line:
+                    return
+                self._take(line)
+            except Exception as e:
+                self.engine.counters.failed += 1
+                if self.engine.counters.failed == 1:
+                    self._warn(f"{self.path}: an event failed: {type(e).__name__}: {e}".rstrip(": "))
+                if not line and not isinstance(e, MemoryError):
+                    return  # the pipe itself
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            self.engine.counters.malformed += 1
+            return
+        with self._lock:
+            self.engine.feed(event)
 
     @property
     def closed(self) -> bool:

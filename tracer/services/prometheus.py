@@ -25,6 +25,7 @@ CONNECTIONS_MAX = 32  # at once; more are closed
 OWN_METRICS = {
     "evicted": "Open requests that were forgotten for want of room.",
     "executables_refused": "Executables that had to wait, since as many as can be were traced.",
+    "failed": "Events at which the tracer failed; the first of an executable is told.",
     "goroutines_evicted": "Goroutines whose parents were forgotten for want of room.",
     "looks_failed": "Looks at processes that failed; the next poll makes them good.",
     "looks_skipped": "Looks at processes that the kernel told of and were left to the next poll.",

@@ -133,7 +133,7 @@ class Service:
     def _make(self, process: Process, kind: Kind) -> Tracing | None:
         if kind.name != GO:
             raise NothingToTraceError(f"{kind.name} ({kind.why}); only Go services are traced yet")
-        probes = ServiceProbes(process, kind, self._options.probes, self._span, self._headers)
+        probes = ServiceProbes(process, kind, self._options.probes, self._span, self._headers, self.warning)
         self._probes.append(probes)
         return probes
 

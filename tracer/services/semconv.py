@@ -11,8 +11,9 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any, Union
 
+from tracer.services.check import STRING_SIZE
 from tracer.services.engine import Span
-from tracer.services.privacy import Privacy
+from tracer.services.privacy import MASK, Privacy
 from tracer.services.rules import SERVER
 
 Attribute = Union[str, int, list[str]]
@@ -175,6 +176,8 @@ def _grpc(span: Span, privacy: Privacy) -> Report:
     metric: dict[str, Attribute] = {"rpc.system.name": "grpc", "rpc.method": method}
     error = _outcome_error(span)
     code = _grpc_code(f, span.outcome)
+    if server and code == "UNIMPLEMENTED":
+        metric["rpc.method"] = OTHER  # whoever calls may invent any number of methods
     if code:
         attributes["rpc.response.status_code"] = metric["rpc.response.status_code"] = code
         if code != "OK" and (not server or code in GRPC_SERVER_ERRORS):
@@ -233,10 +236,20 @@ def _connection(attributes: dict[str, Attribute], f: dict[str, Any]) -> None:
 
 
 def _headers(value: Any, prefix: str, privacy: Privacy) -> dict[str, Attribute]:
-    if not isinstance(value, dict):
-        return {}
     found: dict[str, Attribute] = {}
-    for name, values in value.items():
-        if isinstance(values, list):
-            found[f"{prefix}.{name.lower()}"] = [privacy.header(name, _text(v)) for v in values]
+    for name, values in _pairs(value):
+        if not isinstance(name, str) or not isinstance(values, list):
+            continue
+        cut = len(name.encode("utf-8", "replace")) >= STRING_SIZE  # what it is called is not known
+        shown = [MASK if cut and not privacy.headers else privacy.header(name, _text(v)) for v in values]
+        before = found.get(f"{prefix}.{name.lower()}")
+        found[f"{prefix}.{name.lower()}"] = [*before, *shown] if isinstance(before, list) else shown
     return found
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Of a map: an object, or a list of pairs where a key is not whole."""
+    if isinstance(value, dict):
+        return list(value.items())
+    pairs = value if isinstance(value, list) else []
+    return [(pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
