@@ -112,7 +112,7 @@ MAIN = bytes([UNIT, 0x16]) + b"main\0"  # DW_LANG_Go
 
 
 def describe(rebuilt: Rebuilt, entries: bytes, abbreviations: list[bytes] = ABBREVIATIONS) -> None:
-    """Let the debug information be one unit of these entries, and main.ebpfDemo(x), of the type whose entry comes last."""
+    """Let the debug information be one unit of these entries."""
     unit = MAIN + entries + b"\0"
     rebuilt.replace(".debug_info", deflated(struct.pack("<IHIB", len(unit) + 7, 4, 0, 8) + unit), compressed=True)
     rebuilt.replace(".debug_abbrev", b"".join(abbreviations) + b"\0")
@@ -208,7 +208,7 @@ def words(data: bytes, at: int) -> int:
 
 @pytest.mark.parametrize(("size", "says"), [(32 << 20, "[]"), (60 << 10, "its trees of inlined calls overlap")])
 def test_inlined_calls_of_one_long_name(rebuilt: Rebuilt, size: int, says: str) -> None:
-    """The table of functions is moved behind all else, with its names at its end and a long one behind them; so are the trees."""
+    """The table of functions and the trees are moved behind all else, with a long name behind the others."""
     header = rebuilt.headers + 64 * rebuilt.names.index(".gopclntab")
     start, length = rebuilt.section(".gopclntab")[4:6]
     table = bytearray(rebuilt.data[start : start + length])
@@ -295,7 +295,7 @@ def test_segments_that_are_the_same_bytes(offsets_cmd: Offsets, rebuilt: Rebuilt
 
 
 def test_relocations_of_one_word(offsets_cmd: Offsets, tracee: Tracee, tmp_path: Path) -> None:
-    """Each says that the word points to the table of functions: each time, what stands there would be read with all of them."""
+    """Each says that the word points to the table of functions: each time it would be read with all of them."""
     n, address = 200_000, 0x10000000
     rebuilt = Rebuilt(tracee("1.26", "pie"), tmp_path / "forged")
     table = next(rebuilt.section(name)[3] for name in rebuilt.names if name.endswith(".gopclntab"))
