@@ -23,7 +23,7 @@
 /* Bytes of all sections that are kept in memory. */
 #define LOADED_MAX ((uint64_t)6 << 30)
 /* Bytes that are searched in one file, all searches together. */
-#define SCANNED_MAX ((uint64_t)8 << 30)
+#define SCANNED_MAX ((uint64_t)4 << 30)
 /* Entries of the dynamic section; a program has some thirty. */
 #define DYNAMIC_MAX 4096
 
