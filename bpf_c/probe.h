@@ -135,9 +135,10 @@ static __always_inline int moved_on(struct pt_regs *ctx, const struct site *site
 /* At a RET: pop the return address into the instruction pointer. A program that changed the instruction pointer is not single-stepped. */
 static __always_inline void perform_ret(struct pt_regs *ctx, const struct site *site)
 {
-	u64 to = 0, sp = ctx->sp;
+	u64 to = 0, sp = ctx->sp, bias = ctx->ip - site->addr;
 
-	if (site->kind != SITE_RETURN || site->flags & SITE_BEFORE_RET)
+	opaque(bias);
+	if (site->kind != SITE_RETURN || site->flags & SITE_BEFORE_RET || bias & (PAGE_BYTES - 1))
 		return;
 	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
 		return; /* then the kernel steps it, as without us */

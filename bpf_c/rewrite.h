@@ -199,12 +199,20 @@ static __always_inline u64 write_one(struct pt_regs *ctx, const struct write *w,
 static __always_inline u32 rewrite(struct pt_regs *ctx, const struct site *site, struct fn_counters *n)
 {
 	u64 is_entry = site->kind == SITE_ENTRY, count = is_entry ? ENTRY_WRITES : RETURN_WRITES;
-	u64 bias = ctx->ip - site->addr, sp = ctx->sp, outcomes = 0, failed = 0, skip = 0, to = 0;
+	u64 bias = ctx->ip - site->addr, sp = ctx->sp, outcomes = 0, failed = 0, skip = 0, to = 0, moved = 0;
 
 #ifdef SKIP_CALL
 	skip = is_entry;
 	if (skip)
 		failed = read_word(sp, &to) != 0;
+#endif
+#ifdef PERFORM_RET
+	/* Another's program may have moved the hit on here (probe.h): then nothing stands where the writes are to go. Worked out, not asked:
+	 * the verifier would follow each answer. */
+	moved = -(bias & (PAGE_BYTES - 1)) >> 63;
+	opaque(moved);
+	failed |= moved;
+	opaque(failed);
 #endif
 	opaque(count);
 #pragma clang loop unroll(disable)
@@ -215,7 +223,7 @@ static __always_inline u32 rewrite(struct pt_regs *ctx, const struct site *site,
 		if (i >= count)
 			break;
 		struct write *w = writes.lookup(&key);
-		if (w && !(skip && failed)) /* a call is skipped with all of its results, or not */
+		if (w && !((skip | moved) && failed)) /* a call is skipped with all of its results, or not */
 			outcome = write_one(ctx, w, bias);
 		/* The verifier is to forget what it knows of these, else it would follow every combination. */
 		opaque(outcome);

@@ -203,7 +203,9 @@ static void choose_features(struct collector *c, struct loader *l)
 
 	if (c->options.rewrite)
 		follows = false; /* what is read and written is the caller's own stack, or was just used */
-	l->perform_ret = has_returns(c) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
+	/* A rewriting program asks too whether another's has moved the hit on. */
+	l->perform_ret =
+		(has_returns(c) || c->options.rewrite) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);
 	l->sleepable = follows && c->buffer == BUFFER_RING && !is_off("TRACER_SLEEPABLE") && works(DOCTOR_SLEEPABLE);
 	l->guard_sleepable = l->sleepable && doctor_private_stacks();
 }
