@@ -66,14 +66,14 @@ PLANS = (
         "newest",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not condition and not many_perf",
+        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not condition and not many_p",
     ),
     Plan(
         "6.1",
         "6.1",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and not zoo and not compiled_here and not sleepable_program",
+        spread="not rewriting and not zoo and not compiled_here and not sleepable_program and not many_p",
     ),
     Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies)"),
     Plan(

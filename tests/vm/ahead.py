@@ -55,6 +55,8 @@ def traces() -> Iterator[tuple[tuple[str, ...], str]]:
     for function, size, buffer in guest.SHAPES:
         yield (*guest.shape_options(function, size), "-b", str(guest.shapes())), buffer
     yield ("-b", str(guest.shapes()), "--func", "main.one", "--no-results"), "ring"
+    for function in guest.RETURNING:
+        yield ("-b", str(guest.returns()), "--func", function), "ring"
     for version, build in guest.ZOO:
         yield ("-b", str(zoo.program(version, build)), *zoo.FUNCTIONS), "ring"
 
@@ -84,8 +86,22 @@ def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[Wanted]:
             yield Wanted("rewrite.bpf.c", flags, filters[1] if filters else None)
 
 
+def conditioned_programs() -> Iterator[Wanted]:
+    """Of the traces and sums of tests/live/programs/returns, which have a condition."""
+    for verb, function, options in guest.CONDITIONED.values():
+        source = shown(verb, "-b", str(guest.returns()), "--func", function, *options, buffer="ring")
+        filters, flags = FILTERS.search(source), plain_flags(source)
+        text = filters[1] if filters else None
+        if verb == "trace":
+            for extra in FEATURES["ring"]:
+                yield Wanted("call.bpf.c", with_features(flags, extra).split(), text)
+        else:
+            for extra in SUMS["hist"]:
+                yield Wanted("aggregate.bpf.c", flags.replace(" ", f" {extra} ", 1).split(), text)
+
+
 def programs() -> Iterator[Wanted]:
-    """Of all tests but those that have a condition and change nothing."""
+    """Of all tests but some of those that have a condition and change nothing."""
     seen = set()
     for arguments, buffer in traces():
         base = plain_flags(shown("trace", *arguments, buffer=buffer))
@@ -101,6 +117,7 @@ def programs() -> Iterator[Wanted]:
     split = plain_flags(shown("hist", "-b", str(guest.offcpu()), "--func", "main.sleeps", "--split", buffer="ring"))
     for extra in SUMS["hist"]:
         yield Wanted("aggregate.bpf.c", split.replace(" ", f" {extra} ", 1).split())
+    yield from conditioned_programs()
     yield from rewriting_programs(rewrites())
     yield Wanted("watch.bpf.c", [])
     base = services_flags(guest.web())

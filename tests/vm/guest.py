@@ -121,6 +121,16 @@ REWRITES = [
 ]
 
 
+# Of tests/live/programs/returns: verb, function, condition.
+CONDITIONED = {
+    "float": ("trace", "main.deferred", ("--where", "n > 10")),
+    "call": ("hist", "main.risky", ("--where", "n > 10")),
+    "value": ("hist", "main.risky", ("--by", "n")),
+    "result": ("count", "main.risky", ("--where", "n > 10 && r < 10")),
+}
+RETURNING = ("main.deferred", "main.*d")
+
+
 def shape_options(function: str, size: int) -> tuple[str, ...]:
     return ("--func", f"main.{function}", "-Z", str(size), "--elements", "128")
 

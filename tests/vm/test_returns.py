@@ -36,37 +36,37 @@ def ended(target: Program, *tracings: Tracing) -> list[list[JSON]]:
     return [run.events for run in runs]
 
 
-def begun(tracer: Tracer, target: Program, verb: str, function: str, *options: str) -> Tracing:
+def begun(tracer: Tracer, target: Program, verb: str, function: str, options: tuple[str, ...] = ()) -> Tracing:
     return tracer.start(verb, "-p", target.pid, "--func", function, *options, "-f", "jsonl").attached()
 
 
 def test_unwanted_returns_of_floats(tracer: Tracer, target: Program) -> None:
     """They are probed before their RET, where the stack pointer is not yet at the return address."""
-    (events,) = ended(target, begun(tracer, target, "trace", "main.deferred", "--where", "n > 10"))
+    (events,) = ended(target, begun(tracer, target, *guest.CONDITIONED["float"]))
     assert [e["results"]["half"] for e in of_type(events, "return")] == [n * 1.5 for n in range(11, N)]
 
 
 def test_durations_with_a_condition(tracer: Tracer, target: Program) -> None:
     """Of the calls that it lets through, at their own returns: the panics have none, and leave none to others."""
-    (events,) = ended(target, begun(tracer, target, "hist", "main.risky", "--where", "n > 10"))
+    (events,) = ended(target, begun(tracer, target, *guest.CONDITIONED["call"]))
     assert [row["count"] for row in of_type(events, "hist")] == [N]
     assert (events[-1]["counted"], events[-1]["filtered"]) == (2 * N, N)
 
 
 def test_durations_by_a_value(tracer: Tracer, target: Program) -> None:
-    (events,) = ended(target, begun(tracer, target, "hist", "main.risky", "--by", "n"))
+    (events,) = ended(target, begun(tracer, target, *guest.CONDITIONED["value"]))
     assert sorted((row["value"], row["count"]) for row in of_type(events, "hist")) == [(1, N), (20, N)]
 
 
 def test_results_of_calls_that_panicked(tracer: Tracer, target: Program) -> None:
     """A condition on results is asked of a call's own return."""
-    (events,) = ended(target, begun(tracer, target, "count", "main.risky", "--where", "n > 10 && r < 10"))
+    (events,) = ended(target, begun(tracer, target, *guest.CONDITIONED["result"]))
     assert sum(row["calls"] for row in of_type(events, "count")) == 0
 
 
 def test_two_tracers_of_the_same_returns(tracer: Tracer, target: Program) -> None:
     """Each sees them all, whichever is asked first."""
-    both = [begun(tracer, target, "trace", f) for f in ("main.deferred", "main.*d")]
+    both = [begun(tracer, target, "trace", f) for f in guest.RETURNING]
     for events in ended(target, *both):
         returns = [e for e in of_type(events, "return") if "half" in e["results"]]
         assert [e["results"]["half"] for e in returns] == [n * 1.5 for n in range(N)]
