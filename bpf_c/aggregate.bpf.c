@@ -46,10 +46,7 @@ static __always_inline struct site *begin_hit(struct pt_regs *ctx, struct contro
 		return 0;
 #if !defined(WITH_COUNT) || defined(WHERE)
 	if (moved_on(ctx, site)) {
-		if (site->kind == SITE_ENTRY)
-			add(n->calls_lost);
-		else
-			add(n->returns_lost);
+		count_lost(site, n);
 		return 0;
 	}
 #endif
@@ -242,10 +239,7 @@ int hist_hit(struct pt_regs *ctx)
 	error = key.g ? bpf_probe_read_user(&hi, sizeof(hi), (void *)(key.g + G_STACK_HI)) : -1;
 	if (error) {
 		telemetry_count(BPF_FILE_AGGREGATE, __LINE__, error);
-		if (site->kind == SITE_ENTRY)
-			add(n->calls_lost);
-		else
-			add(n->returns_lost);
+		count_lost(site, n);
 		return 0;
 	}
 	key.depth = hi - ctx->sp - site->frame;

@@ -168,14 +168,6 @@ enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
 #define sleeps(variant) ((variant) != REGS)
 #endif
 
-static __always_inline void count_lost(const struct site *site, struct fn_counters *n)
-{
-	if (site->kind == SITE_ENTRY)
-		add(n->calls_lost);
-	else
-		add(n->returns_lost);
-}
-
 #ifdef USE_PERF
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {

@@ -49,6 +49,15 @@ static __always_inline int is_too_often(struct control *ctl)
 	return __sync_fetch_and_add(&ctl->rate_calls, 1) >= ctl->max_rate;
 }
 
+/* What this hit had to tell cannot be told. */
+static __always_inline void count_lost(const struct site *site, struct fn_counters *n)
+{
+	if (site->kind == SITE_ENTRY)
+		add(n->calls_lost);
+	else
+		add(n->returns_lost);
+}
+
 /* A hit of a process that is not asked for, or one that will come again, is counted and left: 1. */
 static __always_inline int passed_over(struct pt_regs *ctx, const struct site *site, struct control *ctl,
 				       struct fn_counters *n, u32 pid)

@@ -232,6 +232,15 @@ static __always_inline void where_call(struct waiting_call *call, const struct w
 		call->kept[i] = w->kept[i];
 }
 
+/* A call that waits was left by a panic, say: it has no results. */
+static __always_inline void where_left(const struct waiting_call *call, struct fn_counters *n)
+{
+	if (call->state == WAITING_UNDECIDED) {
+		add(n->decided);
+		add(n->filtered);
+	}
+}
+
 /* Remember a call that the entry let through, as what it became. 0, or the helper's negative error. */
 static __always_inline int where_wait(struct open_key *key, struct waiting_call *call, u64 state, struct fn_counters *n)
 {
@@ -239,11 +248,8 @@ static __always_inline int where_wait(struct open_key *key, struct waiting_call 
 	int error;
 
 	call->state = state;
-	/* One that was left by a panic, say: it has no results. */
-	if (before && before->state == WAITING_UNDECIDED) {
-		add(n->decided);
-		add(n->filtered);
-	}
+	if (before)
+		where_left(before, n);
 	error = waiting.update(key, call);
 	if (error)
 		telemetry_count(BPF_FILE_WHERE, __LINE__, error);
@@ -252,7 +258,7 @@ static __always_inline int where_wait(struct open_key *key, struct waiting_call 
 	return error;
 }
 
-/* The entry does not let this call through. What waits at its place was left by a panic, say, and the return that comes is not its. */
+/* The entry does not let this call through. The return that comes is its, and of nothing that waits at its place. */
 static __always_inline void where_refused(struct where *w, struct pt_regs *ctx, const struct site *site,
 					  const struct control *ctl, struct goroutine *g, u64 id, struct fn_counters *n)
 {
@@ -268,10 +274,7 @@ static __always_inline void where_refused(struct where *w, struct pt_regs *ctx, 
 	before = waiting.lookup(&key);
 	if (!before)
 		return;
-	if (before->state == WAITING_UNDECIDED) {
-		add(n->decided);
-		add(n->filtered);
-	}
+	where_left(before, n);
 	waiting.delete(&key);
 }
 
