@@ -131,7 +131,7 @@ int count_hit(struct pt_regs *ctx)
 	struct fn_counters *n;
 
 	if (!ctl) {
-		guard_stack(ctx, 0); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled)
@@ -216,7 +216,7 @@ int hist_hit(struct pt_regs *ctx)
 #endif
 
 	if (!ctl) {
-		guard_stack(ctx, 0); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled)
@@ -304,7 +304,7 @@ int stack_hit(struct pt_regs *ctx)
 	u64 one = 1, *count;
 
 	if (!ctl) {
-		guard_stack(ctx, 0); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled)

@@ -161,13 +161,6 @@ static __always_inline void fill_goroutine(struct call_record *r, const struct g
 
 enum variant { REGS, FEW, MANY, DEEP, DEEP_SHORT };
 
-/* With a condition call_regs may read memory too. */
-#ifdef WHERE
-#define sleeps(variant) 1
-#else
-#define sleeps(variant) ((variant) != REGS)
-#endif
-
 #ifdef USE_PERF
 static __always_inline struct call_record *reserve_record(u32 tid, const enum variant variant)
 {
@@ -294,7 +287,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	int error;
 
 	if (!ctl) {
-		guard_stack(ctx, sleeps(variant)); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled)
@@ -538,7 +531,7 @@ int goroutine_unwound(struct pt_regs *ctx)
 	int error;
 
 	if (!ctl) {
-		guard_stack(ctx, 0); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled || (ctl->filter_pids && !pids.lookup(&pid)))

@@ -28,7 +28,7 @@ static __always_inline u64 find_g(struct pt_regs *ctx, const struct site *site, 
 		return 0;
 	error = bpf_probe_read_kernel(&base, sizeof(base), (void *)(bpf_get_current_task() + ctl->fsbase_off));
 	if (!error)
-		error = bpf_probe_read_user(&g, sizeof(g), (void *)(base + (s64)site->tls_offset));
+		error = read_user(&g, sizeof(g), base + (s64)site->tls_offset);
 	if (error) {
 		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 		return 0;
@@ -44,11 +44,11 @@ static __always_inline u16 read_curg(const struct site *site, u64 g, u64 *goid)
 
 	if (!site->curg_off)
 		return REC_SYSTEM_STACK | REC_NO_CURG;
-	error = bpf_probe_read_user(&m, sizeof(m), (void *)(g + site->m_off));
+	error = read_user(&m, sizeof(m), g + site->m_off);
 	if (!error && m)
-		error = bpf_probe_read_user(&curg, sizeof(curg), (void *)(m + site->curg_off));
+		error = read_user(&curg, sizeof(curg), m + site->curg_off);
 	if (!error && curg)
-		error = bpf_probe_read_user(goid, sizeof(*goid), (void *)(curg + site->goid_off));
+		error = read_user(goid, sizeof(*goid), curg + site->goid_off);
 	if (error) {
 		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 		return REC_SYSTEM_STACK | REC_NO_CURG;
@@ -81,7 +81,7 @@ static __always_inline int read_goid(const struct site *site, const struct contr
 			}
 		}
 	}
-	error = bpf_probe_read_user(goid, sizeof(*goid), (void *)(g + site->goid_off));
+	error = read_user(goid, sizeof(*goid), g + site->goid_off);
 	if (k && !error) {
 		k->thread = thread;
 		k->g = g;
@@ -106,7 +106,7 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 
 	/* The top of the stack pairs calls with returns, also where the offset of the id is not known. */
 	if (g && (site->flags & SITE_READ_STACK_HI)) {
-		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+		error = read_user(&hi, sizeof(hi), g + G_STACK_HI);
 		if (error) {
 			telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 			hi = 0;
@@ -139,18 +139,18 @@ static __always_inline void read_unwound(struct pt_regs *ctx, const struct site 
 	int error = 0;
 
 	if (site->kind == SITE_RECOVERY) {
-		error = bpf_probe_read_user(&buf, sizeof(buf), (void *)sp);
+		error = read_user(&buf, sizeof(buf), sp);
 		if (!error)
-			error = bpf_probe_read_user(&sp, sizeof(sp), (void *)(buf + GOBUF_SP));
+			error = read_user(&sp, sizeof(sp), buf + GOBUF_SP);
 		if (!error)
-			error = bpf_probe_read_user(&g, sizeof(g), (void *)(buf + GOBUF_G));
+			error = read_user(&g, sizeof(g), buf + GOBUF_G);
 	} else {
 		g = find_g(ctx, site, ctl);
 	}
 	if (!error && g)
-		error = bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + G_STACK_HI));
+		error = read_user(&hi, sizeof(hi), g + G_STACK_HI);
 	if (!error && g && site->goid_off)
-		error = bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + site->goid_off));
+		error = read_user(&goid, sizeof(goid), g + site->goid_off);
 	if (error)
 		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
 	r->sp = error ? 0 : sp;

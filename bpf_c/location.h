@@ -25,7 +25,7 @@ static __always_inline int read_register(struct call_record *r, u64 index, u64 *
 /* The 8 bytes at the stack pointer + offset. 0, or the helper's negative error. */
 static __always_inline int read_stack(struct call_record *r, s32 offset, u64 *word)
 {
-	return bpf_probe_read_user(word, sizeof(*word), (void *)(r->head.sp + (s64)offset));
+	return read_user(word, sizeof(*word), r->head.sp + (s64)offset);
 }
 
 /* The 8 bytes at `offset` of what an earlier step read. 0, or -1 where the step read nothing or less than that. */

@@ -7,6 +7,7 @@
 #define BPF_PROBE_H
 
 #include "opaque.h"
+#include "read_user.h"
 
 #define PAGE_BYTES 4096   /* a program is loaded at a multiple of it */
 #define EFLAGS_CF_ZF 0x41 /* JBE branches where CF or ZF is set */
@@ -19,22 +20,16 @@ BPF_HASH(pids, u32, u32, 1);
 #define add(field) __sync_fetch_and_add(&(field), 1)
 
 /* Without a tail call in it a program's stack would be its CPU's (collector/doctor.h, doctor_private_stacks). Nothing is ever in here. */
+#if !defined(SLEEPABLE) || defined(GUARD_SLEEPABLE)
+#define GUARD_STACK
 BPF_PROG_ARRAY(nothing, 1);
-#if defined(SLEEPABLE) && defined(GUARD_SLEEPABLE)
-BPF_PROG_ARRAY(nothing_sleep, 1);
 #endif
 
-static __always_inline void guard_stack(struct pt_regs *ctx, int sleepable)
+static __always_inline void guard_stack(struct pt_regs *ctx)
 {
-#ifdef SLEEPABLE
-	if (sleepable) {
-#ifdef GUARD_SLEEPABLE
-		nothing_sleep.call(ctx, 0);
-#endif
-		return;
-	}
-#endif
+#ifdef GUARD_STACK
 	nothing.call(ctx, 0);
+#endif
 }
 
 /* Two CPUs that begin a second at once begin it twice: a few calls more than max_rate pass then. */
@@ -149,7 +144,7 @@ static __always_inline void perform_ret(struct pt_regs *ctx, const struct site *
 	opaque(bias);
 	if (site->kind != SITE_RETURN || site->flags & SITE_BEFORE_RET || bias & (PAGE_BYTES - 1))
 		return;
-	if (bpf_probe_read_user(&to, sizeof(to), (void *)sp))
+	if (read_user(&to, sizeof(to), sp))
 		return; /* then the kernel steps it, as without us */
 	ctx->ip = to;
 	ctx->sp = sp + 8;

@@ -8,7 +8,8 @@
 
 BPF_ARRAY(writes, struct write, 1);
 
-#define NEW_BYTES 8 /* read back after a write: its last ones */
+#define NEW_BYTES 8   /* read back after a write: its last ones */
+#define WRITE_TRIES 8 /* once more, where the page was on its way */
 
 /* One after the other, each hidden from the compiler: it would choose between addresses in the context, which the verifier refuses. */
 static __always_inline u64 get_register(struct pt_regs *ctx, u64 index)
@@ -56,7 +57,33 @@ static __always_inline void set_register(struct pt_regs *ctx, u64 index, u64 v)
 
 static __always_inline int read_word(u64 at, u64 *word)
 {
-	return bpf_probe_read_user(word, sizeof(*word), (void *)at);
+	return read_user(word, sizeof(*word), at);
+}
+
+/* A page that the kernel is moving at this moment (compaction, huge pages that are made or split) takes no write: with -DSLEEPABLE reading
+ * its bytes waits until it is there. One that only a write would make the process's own (after a fork) stays as it is. */
+static __always_inline int write_user(u64 to, const void *from, u64 len)
+{
+	int error = bpf_probe_write_user((void *)to, from, len);
+
+#ifdef SLEEPABLE
+#pragma clang loop unroll(disable)
+	for (u64 turn = 0; turn < WRITE_TRIES; turn++) {
+		u64 i = turn;
+		u8 byte;
+
+		opaque(i);
+		if (!error || i >= WRITE_TRIES)
+			break;
+		if (bpf_copy_from_user(&byte, 1, (void *)to) || bpf_copy_from_user(&byte, 1, (void *)(to + len - 1)))
+			break;
+		error = bpf_probe_write_user((void *)to, from, len);
+		opaque(error);
+	}
+	opaque(error);
+	checkpoint(error);
+#endif
+	return error;
 }
 
 /* Do the len bytes that were written end with these, the last of them (at most 8) as a number? */
@@ -67,8 +94,8 @@ static __always_inline u64 check_written(u64 at, u64 len, u64 last)
 	opaque(tail);
 	if (tail > NEW_BYTES)
 		return WRITE_DIFFERS;
-	if (bpf_probe_read_user(&now, tail, (void *)(at + len - tail)))
-		return WRITE_DIFFERS;
+	if (read_user(&now, tail, at + len - tail))
+		return WRITE_DONE; /* the kernel has said so; the page is on its way somewhere else by now */
 	return now == last ? WRITE_DONE : WRITE_DIFFERS;
 }
 
@@ -80,7 +107,7 @@ static __always_inline u64 refused(int error)
 
 static __always_inline u64 write_words(u64 at, u64 *words, const u64 n)
 {
-	int error = bpf_probe_write_user((void *)at, words, 8 * n);
+	int error = write_user(at, words, 8 * n);
 
 	return error ? refused(error) : check_written(at, 8 * n, words[n - 1]);
 }
@@ -106,7 +133,7 @@ static __always_inline u64 write_bytes(u64 at, const struct write *w)
 		return WRITE_NOT_TRIED;
 	opaque(from);
 	len = from + 1;
-	error = bpf_probe_write_user((void *)at, (void *)w->bytes, len);
+	error = write_user(at, w->bytes, len);
 	return error ? refused(error) : check_written(at, len, last);
 }
 
@@ -222,6 +249,7 @@ static __always_inline u32 rewrite(struct pt_regs *ctx, const struct site *site,
 
 		if (i >= count)
 			break;
+		checkpoint(i);
 		struct write *w = writes.lookup(&key);
 		if (w && !((skip | moved) && failed)) /* a call is skipped with all of its results, or not */
 			outcome = write_one(ctx, w, bias);

@@ -103,7 +103,7 @@ int status_hit(struct pt_regs *ctx)
 	int error = 0;
 
 	if (!ctl) {
-		guard_stack(ctx, 0); /* never comes to pass */
+		guard_stack(ctx); /* never comes to pass */
 		return 0;
 	}
 	if (!ctl->enabled || !hits)

@@ -12,9 +12,9 @@ static __always_inline void read_callers(struct pt_regs *ctx, const struct site 
 	u64 top = ctx->sp + (u64)site->frame, bp = ctx->bp;
 
 	head->own_frame = bp + 8 == top;
-	if (bpf_probe_read_user(&head->caller, sizeof(head->caller), (void *)top))
+	if (read_user(&head->caller, sizeof(head->caller), top))
 		head->caller = 0;
-	if (bpf_probe_read_user(&head->next, sizeof(head->next), (void *)(bp + 8)))
+	if (read_user(&head->next, sizeof(head->next), bp + 8))
 		head->next = 0;
 }
 

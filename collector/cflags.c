@@ -195,14 +195,14 @@ static bool is_off(const char *variable)
 }
 
 /* What this kernel allows beyond the common ground, each found out by trying; TRACER_PERFORM_RET=0 and TRACER_SLEEPABLE=0 do without.
- * Sleepable programs bring in pages that are not resident. They may use no perf buffer, and only those that follow pointers need it. */
+ * Sleepable programs bring in pages that are not resident. They may use no perf buffer, and only those that follow pointers or write need
+ * it. */
 static void choose_features(struct collector *c, struct loader *l)
 {
 	bool follows = l->programs[PROGRAM_FEW].n_sites || l->programs[PROGRAM_MANY].n_sites ||
-		       l->programs[PROGRAM_DEEP].n_sites || (l->where && c->options.mode == MODE_TRACE);
+		       l->programs[PROGRAM_DEEP].n_sites || (l->where && c->options.mode == MODE_TRACE) ||
+		       c->options.rewrite;
 
-	if (c->options.rewrite)
-		follows = false; /* what is read and written is the caller's own stack, or was just used */
 	/* A rewriting program asks too whether another's has moved the hit on. */
 	l->perform_ret =
 		(has_returns(c) || c->options.rewrite) && !is_off("TRACER_PERFORM_RET") && works(DOCTOR_CONTEXT_WRITE);

@@ -97,10 +97,8 @@ struct err *maps_make(struct collector *c, struct loader *l)
 			err = make_map(&m->dispatch, BPF_MAP_TYPE_HASH, "dispatch", sizeof(struct dispatch_key),
 				       sizeof(struct dispatch_list), n_dispatch);
 	}
-	if (!err)
+	if (!err && (!l->sleepable || l->guard_sleepable))
 		err = make_map(&m->nothing, BPF_MAP_TYPE_PROG_ARRAY, "nothing", 4, 4, 1);
-	if (!err && l->guard_sleepable)
-		err = make_map(&m->nothing_sleep, BPF_MAP_TYPE_PROG_ARRAY, "nothing_sleep", 4, 4, 1);
 	if (!err && l->where_table)
 		err = make_map(&m->waiting, BPF_MAP_TYPE_LRU_HASH, "waiting", sizeof(struct open_key),
 			       sizeof(struct waiting_call), WAITING_MAX);
@@ -158,7 +156,6 @@ int map_by_name(const struct collector *c, const char *name)
 		  { "flat", c->maps.flat },
 		  { "dispatch", c->maps.dispatch },
 		  { "nothing", c->maps.nothing },
-		  { "nothing_sleep", c->maps.nothing_sleep },
 		  { "stacks", c->maps.stacks },
 		  { "open_calls", c->maps.open_calls },
 		  { "callers", c->maps.callers },

@@ -43,7 +43,7 @@ struct collector_maps { /* descriptors, -1 where there is none */
 	int sites, steps, counters, control, pids, telemetry, events;
 	int goids;
 	int flat, dispatch;                            /* call_deep's steps and lists; -1 where no site needs them */
-	int nothing, nothing_sleep;                    /* see doctor.h, doctor_private_stacks() */
+	int nothing;                                   /* see doctor.h, doctor_private_stacks() */
 	int scratch, blank;                            /* perf output only */
 	int claims, slots;                             /* options.compact */
 	int open_calls, durations;                     /* MODE_HIST */

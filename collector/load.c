@@ -87,8 +87,7 @@ int program_load(struct collector *c, enum program_variant variant, uint32_t att
 	attr.insns = (uintptr_t)p->insns;
 	attr.license = (uintptr_t) "Dual BSD/GPL";
 	attr.expected_attach_type = variant == PROGRAM_SWITCH ? 0 : attach_type;
-	if (c->loader->sleepable && (variant == PROGRAM_FEW || variant == PROGRAM_MANY || variant == PROGRAM_DEEP ||
-				     (variant == PROGRAM_REGS && c->loader->where)))
+	if (c->loader->sleepable && variant != PROGRAM_GOEXIT)
 		attr.prog_flags = BPF_F_SLEEPABLE;
 	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", variant_names[variant]);
 	if (log) {
@@ -273,13 +272,13 @@ bool collector_shortened(const struct collector *c)
 
 void collector_loader_destroy(struct collector *c)
 {
-	int *fds[] = { &c->maps.off_times, &c->maps.threads,   &c->maps.off_begun,  &c->maps.split_hits,
-		       &c->maps.sites,     &c->maps.steps,     &c->maps.counters,   &c->maps.control,
-		       &c->maps.pids,      &c->maps.telemetry, &c->maps.events,     &c->maps.scratch,
-		       &c->maps.blank,     &c->maps.goids,     &c->maps.nothing,    &c->maps.nothing_sleep,
-		       &c->maps.stacks,    &c->maps.callers,   &c->maps.open_calls, &c->maps.durations,
-		       &c->maps.flat,      &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting,
-		       &c->maps.groups,    &c->maps.claims,    &c->maps.slots };
+	int *fds[] = { &c->maps.off_times, &c->maps.threads,    &c->maps.off_begun, &c->maps.split_hits,
+		       &c->maps.sites,     &c->maps.steps,      &c->maps.counters,  &c->maps.control,
+		       &c->maps.pids,      &c->maps.telemetry,  &c->maps.events,    &c->maps.scratch,
+		       &c->maps.blank,     &c->maps.goids,      &c->maps.nothing,   &c->maps.stacks,
+		       &c->maps.callers,   &c->maps.open_calls, &c->maps.durations, &c->maps.flat,
+		       &c->maps.dispatch,  &c->maps.writes,     &c->maps.waiting,   &c->maps.groups,
+		       &c->maps.claims,    &c->maps.slots };
 
 	collector_detach(c);
 	c->fault_why = NULL;

@@ -69,7 +69,7 @@ static inline const char *rewrite_outcome_name(enum write_outcome outcome)
 	static const char *const names[] = {
 		[WRITE_NOT_TRIED] = "not tried: another one failed",
 		[WRITE_DONE] = "",
-		[WRITE_REFUSED] = "the memory is read-only: a string literal or another constant of the program",
+		[WRITE_REFUSED] = "the memory is read-only (a constant), or its page is shared or being moved",
 		[WRITE_DIFFERS] = "another value stands there after the write",
 		[WRITE_LONGER] = "the string there is shorter than the new one",
 		[WRITE_NIL] = "a pointer on the way is nil",

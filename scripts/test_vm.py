@@ -91,7 +91,7 @@ PLANS = (
         "sixteen or growing or fit",
         spread="sixteen and (ring or multi)",
     ),
-    Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused"),
+    Plan("6.1-rewriting", "6.1", (), "rewriting", spread="every_call or dies or fails or refused or move"),
     Plan("newest-stress", "newest", (), "stress", ("GOPHERSCOPE_STRESS_S=60",), long=True),
     Plan("newest-zoo", "newest", (), "zoo", spread=None),
     Plan("6.1-zoo", "6.1", (), "zoo", spread=None),

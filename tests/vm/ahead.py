@@ -37,6 +37,7 @@ FEATURES = {
     "perf": ("", "-DPERFORM_RET"),
 }
 FILTERS = re.compile(r'^#line 1 "filters\.h"\n(.*?\n)#line \d+ "where\.h"$', re.DOTALL | re.MULTILINE)
+REWRITING = ("-DSLEEPABLE", "-DPERFORM_RET -DSLEEPABLE -DGUARD_SLEEPABLE")
 SUMS = {"count": ("",), "hist": ("", "-DPERFORM_RET"), "stack": ("",)}
 
 
@@ -78,12 +79,18 @@ class Wanted:
 
 
 def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[Wanted]:
+    """`n=2021` alone also without sleeping, as test_pages_on_the_move has it."""
+    seen = set()
     for arguments in wanted:
         source = shown("rewrite", *arguments, buffer="ring")
         filters = FILTERS.search(source) if "--where" in arguments else None
-        for extra in ("", "-DPERFORM_RET"):
-            flags = with_features(plain_flags(source), extra).split()
-            yield Wanted("rewrite.bpf.c", flags, filters[1] if filters else None)
+        base = plain_flags(source)
+        if (base, filters and filters[1]) in seen:
+            continue
+        seen.add((base, filters and filters[1]))
+        plain = FEATURES["ring"][:2] if arguments[-1] == "n=2021" else ()
+        for extra in (*plain, *REWRITING):
+            yield Wanted("rewrite.bpf.c", with_features(base, extra).split(), filters[1] if filters else None)
 
 
 def conditioned_programs() -> Iterator[Wanted]:

@@ -231,7 +231,7 @@ def test_strings_in_place(version: str, tracer: Tracer, tmp_path: Path) -> None:
         (
             "a literal of the program",
             False,
-            "the memory is read-only: a string literal or another constant of the program",
+            "the memory is read-only (a constant), or its page is shared or being moved",
         ),
         ("", False, "the string there is shorter than the new one"),
     ]
@@ -297,6 +297,32 @@ def test_a_tracer_that_dies(version: str, tracer: Tracer, tmp_path: Path) -> Non
     running.process.wait()
     until(lambda: target.line() != "tick 2021", "its own value", LONG)
     assert all(target.line().startswith("tick -") for _ in range(101))
+
+
+@pytest.mark.parametrize("sleepable", ["1", "0"])
+@pytest.mark.parametrize("version", ABLE)
+def test_pages_on_the_move(version: str, sleepable: str, tracer: Tracer, tmp_path: Path) -> None:
+    """A page that the kernel is moving takes no write: it is waited for where a program may sleep, else each call that
+    kept its value is told."""
+    out = tmp_path / "events"
+    run = tracer(
+        *("rewrite", "--func", "main.look", "--set", "n=2021", "--yes", "-f", "jsonl", "-o", out, "--buffer", "64M"),
+        *("--", guest.rewritten(version), "-mode", "moved", "-seconds", 5),
+        env={"TRACER_SLEEPABLE": sleepable},
+        timeout=LONG,
+    )
+    said = re.fullmatch(r"moved: wrong=(\d+) moves=(\d+)\n", run.stdout)
+    assert said and int(said[2]) > 3, (run.status, run.stdout, run.stderr)
+    events = parse(out.read_text())
+    why = Counter(c["why"] for e in of_type(events, "rewrite") for c in e["changes"] if not c["written"])
+    guest.note(f"pages on the move {version} sleepable={sleepable}", {"moves": int(said[2]), **why})
+    check_accounting(events[-1])
+    assert events[-1]["lost"] == 0
+    assert sum(n for what, n in why.items() if what.startswith("the memory is read-only")) == int(said[1])
+    assert run.status == (1 if why else 0), run.stderr
+    if sleepable == "1":
+        assert (why, events[-1]["totals"]["read_failures"]) == ({}, 0)
+        assert all(e.get("goid") for e in of_type(events, "rewrite"))
 
 
 @pytest.mark.parametrize("mode", ["default", "race"])

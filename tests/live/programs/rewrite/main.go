@@ -14,7 +14,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 type Color uint8
@@ -252,8 +254,51 @@ func stress(seconds float64) {
 	fmt.Printf("stress: calls=%v broken=%d wrong=%d\n", total > 0, broken, wrong)
 }
 
+const (
+	hugePage = 2 << 20
+	// madvise(2)
+	madvHugePage = 14
+	madvCold     = 20 // splits a huge page of which it is told a part
+	madvCollapse = 25
+)
+
+// The stacks on which arguments are changed stand in pages that the kernel makes a huge one of, and splits again, all the while.
+func moved(seconds float64) {
+	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
+	var wait sync.WaitGroup
+	var stacks [4]uintptr
+	moves := 0
+	for g := range stacks {
+		wait.Add(1)
+		go func(stack *uintptr) {
+			defer wait.Done()
+			var here byte
+			p := &Request{Method: "GET"}
+			for time.Now().Before(end) {
+				look(p, 7)
+				atomic.StoreUintptr(stack, uintptr(unsafe.Pointer(&here)))
+			}
+		}(&stacks[g])
+	}
+	advise := func(at, n uintptr, advice uintptr) bool {
+		_, _, failed := syscall.Syscall(syscall.SYS_MADVISE, at, n, advice)
+		return failed == 0
+	}
+	for i := 0; time.Now().Before(end); i++ {
+		if at := atomic.LoadUintptr(&stacks[i%len(stacks)]) &^ (hugePage - 1); at != 0 {
+			advise(at, hugePage, madvHugePage)
+			if advise(at, hugePage, madvCollapse) {
+				moves++
+			}
+			advise(at, uintptr(os.Getpagesize()), madvCold)
+		}
+	}
+	wait.Wait()
+	fmt.Printf("moved: wrong=%d moves=%d\n", wrong, moves)
+}
+
 func main() {
-	mode := flag.String("mode", "calls", "calls, values, reads, grow, ticks, stress")
+	mode := flag.String("mode", "calls", "calls, values, reads, grow, ticks, stress, moved")
 	n := flag.Int("n", 100003, "how many")
 	seconds := flag.Float64("seconds", 1, "of stress")
 	wait := flag.Bool("wait", false, "begin when a line is read")
@@ -275,6 +320,8 @@ func main() {
 		ticks()
 	case "stress":
 		stress(*seconds)
+	case "moved":
+		moved(*seconds)
 	}
 	if small(*n, *n) == 0 || len(os.Args) > 100 {
 		one := int32(1)
