@@ -428,7 +428,7 @@ enum write_outcome {
 	WRITE_OUTSIDE = 6,    /* an index on the way is past the length */
 	WRITE_UNREADABLE = 7, /* a pointer on the way cannot be read */
 	WRITE_NIL_VARIABLE = 8,
-	WRITE_PARTLY = 9, /* the bytes of a string, and not its length */
+	WRITE_PARTLY = 9, /* the bytes of a string, and not its length; or the first ones of them */
 };
 
 /* Errors seen inside BPF programs, by place: key of the map `telemetry`, value __u64 count. */

@@ -105,11 +105,47 @@ static __always_inline u64 refused(int error)
 	return WRITE_REFUSED;
 }
 
+/* Both or neither, also where the second one is on a page that takes no write. */
 static __always_inline u64 write_words(u64 at, u64 *words, const u64 n)
 {
-	int error = write_user(at, words, 8 * n);
+	u64 old = 0, len = 8 * n, is_apart = n == 2 && (at & (PAGE_BYTES - 1)) == PAGE_BYTES - 8;
+	int error;
 
+	if (is_apart) {
+		if (read_word(at + 8, &old))
+			return WRITE_UNREADABLE;
+		error = write_user(at + 8, &words[1], 8);
+		if (error)
+			return refused(error);
+		len = 8;
+	}
+	opaque(len);
+	if (len > 8 * n)
+		return WRITE_NOT_TRIED;
+	error = write_user(at, words, len);
+	if (error && is_apart)
+		bpf_probe_write_user((void *)(at + 8), &old, 8);
 	return error ? refused(error) : check_written(at, 8 * n, words[n - 1]);
+}
+
+/* Of bytes across a page border the first ones can be written though the kernel says that it failed. */
+static __always_inline u64 refused_bytes(u64 at, const struct write *w, u64 len, int error)
+{
+	u64 now = 0, first = 0, head = len < NEW_BYTES ? len : NEW_BYTES, room = PAGE_BYTES - (at & (PAGE_BYTES - 1));
+
+	if (room >= len)
+		return refused(error);
+	if (head > room)
+		head = room;
+	opaque(head);
+	if (head > NEW_BYTES)
+		return refused(error);
+	__builtin_memcpy(&first, w->bytes, NEW_BYTES);
+	if (read_user(&now, head, at))
+		return refused(error);
+	if ((now ^ first) << (8 * (NEW_BYTES - head))) /* of little-endian words the first bytes are the low ones */
+		return refused(error);
+	return WRITE_PARTLY;
 }
 
 /* The constant bytes of a write. */
@@ -134,7 +170,7 @@ static __always_inline u64 write_bytes(u64 at, const struct write *w)
 	opaque(from);
 	len = from + 1;
 	error = write_user(at, w->bytes, len);
-	return error ? refused(error) : check_written(at, len, last);
+	return error ? refused_bytes(at, w, len, error) : check_written(at, len, last);
 }
 
 /* A string where it is: ptr and len are its two words, which stand at `at`, or in registers. */
@@ -146,7 +182,7 @@ static __always_inline u64 write_string(struct pt_regs *ctx, const struct write 
 		return WRITE_LONGER;
 	done = write_bytes(ptr, w);
 	if (done != WRITE_DONE || new_len == len)
-		return done;
+		return done; /* whole strings: what is behind the border keeps its old bytes */
 #ifdef WRITE_REGISTERS
 	if (w->base == WRITE_IN_REGISTERS && !w->n_hops) {
 		set_register(ctx, w->reg[1], new_len);

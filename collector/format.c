@@ -134,12 +134,21 @@ int format_find_value(const struct site_ref *ref, const char *name)
 	return -1;
 }
 
-enum write_outcome format_outcome(const struct record_view *view, const struct rewrite_change *change)
+bool format_is_skipped(const struct rewrite *rewrite, const struct record_view *view)
+{
+	for (uint32_t i = 0; i < rewrite->site[SITE_ENTRY].n_writes; i++)
+		if ((view->head->cursor >> (4 * i) & 15) != WRITE_DONE)
+			return false;
+	return rewrite->skip;
+}
+
+enum write_outcome format_outcome(const struct rewrite *rewrite, const struct record_view *view,
+				  const struct rewrite_change *change)
 {
 	for (uint32_t i = change->first_write; i < change->first_write + change->n_writes; i++) {
 		enum write_outcome outcome = view->head->cursor >> (4 * i) & 15;
 		if (outcome != WRITE_DONE)
 			return outcome;
 	}
-	return WRITE_DONE;
+	return rewrite->skip && !format_is_skipped(rewrite, view) ? WRITE_NOT_TRIED : WRITE_DONE;
 }

@@ -72,7 +72,11 @@ static inline const char *function_name(const struct collector *c, uint32_t fid)
 int format_find_value(const struct site_ref *ref, const char *name);
 
 /* How one change of a record went: the first of its writes that failed, else WRITE_DONE. */
-enum write_outcome format_outcome(const struct record_view *view, const struct rewrite_change *change);
+enum write_outcome format_outcome(const struct rewrite *rewrite, const struct record_view *view,
+				  const struct rewrite_change *change);
+
+/* A call is skipped with all of its results, or not: then none of them is what the caller sees. */
+bool format_is_skipped(const struct rewrite *rewrite, const struct record_view *view);
 
 /* Text that is known when compiling. */
 #define put_lit(out, text) jout_append(out, "" text, sizeof(text) - 1) /* the "" lets nothing but a literal compile */

@@ -489,7 +489,7 @@ static void json_unwound(struct format *f, const struct event *e, const char *ho
 static void put_change(struct format *f, const struct site_ref *ref, const struct record_view *view,
 		       const struct rewrite_change *change)
 {
-	enum write_outcome outcome = format_outcome(view, change);
+	enum write_outcome outcome = format_outcome(f->c->options.rewrite, view, change);
 	int value = f->c->options.rewrite->skip ? -1 : format_find_value(ref, change->name);
 	struct jout *j = f->out;
 

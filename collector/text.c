@@ -600,7 +600,7 @@ static void text_ret(struct format *f, const struct event *e, uint64_t duration,
 static void put_change(struct format *f, const struct site_ref *ref, const struct record_view *view,
 		       const struct rewrite_change *change)
 {
-	enum write_outcome outcome = format_outcome(view, change);
+	enum write_outcome outcome = format_outcome(f->c->options.rewrite, view, change);
 	int value = f->c->options.rewrite->skip ? -1 : format_find_value(ref, change->name);
 
 	put_name(f->out, change->name);
@@ -630,7 +630,10 @@ static void text_rewritten(struct format *f, const struct event *e, const struct
 	put_event(f, e);
 	if (r->skip) {
 		put_values(f, ref, view, true);
-		put_lit(f->out, " skipped → (");
+		if (format_is_skipped(r, view))
+			put_lit(f->out, " skipped → (");
+		else
+			put_lit(f->out, " not skipped → (");
 	} else {
 		decoder_begin(&f->decoder, view, ref->plan->plan, ref->site, ref->plan->names);
 		f->decoder.pointer = 0;

@@ -67,7 +67,7 @@ void rewrite_destroy(struct rewrite *rewrite);
 static inline const char *rewrite_outcome_name(enum write_outcome outcome)
 {
 	static const char *const names[] = {
-		[WRITE_NOT_TRIED] = "not tried: another one failed",
+		[WRITE_NOT_TRIED] = "of no effect: another one failed",
 		[WRITE_DONE] = "",
 		[WRITE_REFUSED] = "the memory is read-only (a constant), or its page is shared or being moved",
 		[WRITE_DIFFERS] = "another value stands there after the write",
@@ -76,7 +76,7 @@ static inline const char *rewrite_outcome_name(enum write_outcome outcome)
 		[WRITE_OUTSIDE] = "the index is past the length",
 		[WRITE_UNREADABLE] = "a pointer on the way leads to no memory",
 		[WRITE_NIL_VARIABLE] = "the variable is nil",
-		[WRITE_PARTLY] = "the bytes of the string were written, its length was not",
+		[WRITE_PARTLY] = "written in part: the length, or what is on the next page, takes no write",
 	};
 
 	return (size_t)outcome < sizeof(names) / sizeof(*names) ? names[outcome] : "unknown outcome";

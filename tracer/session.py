@@ -323,7 +323,8 @@ class _Trace:
             self.command.poll()
             self.messages.note(f"{printable(self.command.argv[0])}: {self.command.describe()}")
         if self.options.rewrite is not None:
-            problem = problem or self.messages.rewritten(summary)
+            told = self.messages.rewritten(summary)
+            problem = problem or told
         else:
             self.messages.summary(summary)
             if not problem and not self.options.quiet:

@@ -96,6 +96,8 @@ SHAPES = [
 KINDS = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
 PLACES = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
 
+EDGES = 'p.Method="12345678"'
+
 # With a condition: on arguments, for what is set at the call, at the return, or instead of the call; and on results.
 WHERE = {
     "call": ("target", ("--set", "n=2021", "--where", "keep >= 25003 && n >= -75024")),
@@ -117,6 +119,9 @@ REWRITES = [
     ("kinds", ("--set", KINDS)),
     ("kinds", ("--set", f"{KINDS}, e=io.EOF")),
     ("handle", ("--set", PLACES)),
+    ("edge", ("--set", EDGES)),
+    ("down", ("--set", "err=io.EOF")),
+    ("read", ("--skip", "err=main.ErrUnset")),
     *WHERE.values(),
 ]
 

@@ -299,6 +299,38 @@ def test_a_tracer_that_dies(version: str, tracer: Tracer, tmp_path: Path) -> Non
     assert all(target.line().startswith("tick -") for _ in range(101))
 
 
+@pytest.mark.parametrize("version", [v for v in ABLE if MEMORY])
+def test_across_a_page_border(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """Where one side takes no write: of a string's bytes the first ones are written, or none, and which is told."""
+    out = tmp_path / "events"
+    run = rewrite(tracer, version, "edge", "--set", guest.EDGES, "-f", "jsonl", "-o", out, mode="edges")
+    assert (run.status, run.stdout) == (1, 'method="abcdefgh"\nmethod="1234efgh"\n')
+    assert "error: 2 of 2 changes could not be written" in run.stderr
+    first, second = (e["changes"][0] for e in of_type(parse(out.read_text()), "rewrite"))
+    assert (first["written"], first["why"][:23]) == (False, "the memory is read-only")
+    assert (second["written"], second["why"][:15]) == (False, "written in part")
+
+
+@pytest.mark.parametrize("version", ABLE)
+def test_two_words_on_two_pages(version: str, tracer: Tracer) -> None:
+    """On the stack ABI an interface is on each place of a page in turn, its words on two pages once in 512."""
+    run = rewrite(tracer, version, "down", "--set", "err=io.EOF", "-o", "/dev/null", mode="down", n=1024)
+    assert (run.status, run.stdout) == (0, "others: 0\n"), run.stderr
+
+
+@pytest.mark.skipif(not REGISTERS, reason="the kernel lets no program write registers")
+@pytest.mark.parametrize("version", [v for v in CAN if v != "1.15" or MEMORY])
+def test_not_skipped(version: str, tracer: Tracer, tmp_path: Path) -> None:
+    """All of a call's results, or none: where the variable is nil the body runs, and nothing is said to be written."""
+    out = tmp_path / "events"
+    run = rewrite(tracer, version, "read", "--skip", "err=main.ErrUnset", "-o", out, mode="reads", n=3)
+    assert (run.status, run.stdout) == (1, "reads=3 failed=0 empty=0 bodies=3\n")
+    lines = out.read_text().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert " not skipped → (" in line and line.count("<not written: ") == line.count("=") - 1, line
+
+
 @pytest.mark.parametrize("sleepable", ["1", "0"])
 @pytest.mark.parametrize("version", ABLE)
 def test_pages_on_the_move(version: str, sleepable: str, tracer: Tracer, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def prepare_parser(parser: Parser) -> None:
         "--max-changes",
         type=options.integer(1, options.EVENTS_MAX),
         metavar="N",
-        help="end after N calls were changed",
+        help="end after N changes: of a call whose arguments and results are set, each is one",
     )
     parser.add_argument_group("when it ends (else Ctrl-C)").add_argument(
         "-d", "--duration", type=options.duration, metavar="TIME", help="end after this time: 5 (seconds), 500ms, 2m"
@@ -142,6 +142,8 @@ def run(args: Namespace) -> int:
             for name in error_variables(binary):
                 sys.stdout.write(printable(name) + "\n")
             return EXIT_OK
+        if path is not None and args.all_processes and binary.is_file(path):
+            raise UsageError("--all-processes excludes what names one: -p and -- COMMAND")
         if path is not None and not args.all_processes and not binary.is_file(path):
             raise UsageError(
                 "the command is not the binary: which of its processes are changed is not known beforehand",

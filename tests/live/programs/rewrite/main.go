@@ -297,8 +297,44 @@ func moved(seconds float64) {
 	fmt.Printf("moved: wrong=%d moves=%d\n", wrong, moves)
 }
 
+//go:noinline
+func edge(p *Request) {
+	sink += len(p.Method)
+}
+
+// A string whose bytes are on two pages, of which one takes no write.
+func edges(readOnly int) {
+	page := os.Getpagesize()
+	room, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	text := room[page-4 : page+4]
+	copy(text, "abcdefgh")
+	p := &Request{Method: *(*string)(unsafe.Pointer(&text))}
+	if err := syscall.Mprotect(room[readOnly*page:(readOnly+1)*page], syscall.PROT_READ); err != nil {
+		panic(err)
+	}
+	edge(p)
+	fmt.Printf("method=%q\n", p.Method)
+}
+
+// The two words of err come to stand on each place of a page, also the last and the next one's first.
+//
+//go:noinline
+func down(n int, err error) int {
+	other := 0
+	if err != io.EOF {
+		other = 1
+	}
+	if n == 0 {
+		return other
+	}
+	return other + down(n-1, err)
+}
+
 func main() {
-	mode := flag.String("mode", "calls", "calls, values, reads, grow, ticks, stress, moved")
+	mode := flag.String("mode", "calls", "calls, values, reads, grow, ticks, stress, moved, edges, down")
 	n := flag.Int("n", 100003, "how many")
 	seconds := flag.Float64("seconds", 1, "of stress")
 	wait := flag.Bool("wait", false, "begin when a line is read")
@@ -322,6 +358,11 @@ func main() {
 		stress(*seconds)
 	case "moved":
 		moved(*seconds)
+	case "edges":
+		edges(0)
+		edges(1)
+	case "down":
+		fmt.Println("others:", down(*n, ErrFull))
 	}
 	if small(*n, *n) == 0 || len(os.Args) > 100 {
 		one := int32(1)
