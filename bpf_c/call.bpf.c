@@ -129,7 +129,6 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 	r->head.pid = id >> 32;
 	r->head.tid = (u32)id;
 	r->head.site = index;
-	r->head.reserved = 0;
 	r->head.used = 0;
 	r->head.cursor = 0;
 	r->head.regs[0] = ctx->ax;
@@ -144,8 +143,10 @@ static __always_inline void fill_record(struct pt_regs *ctx, struct call_record 
 	r->head.regs[9] = ctx->dx;
 }
 
-static __always_inline void fill_goroutine(struct call_record *r, const struct goroutine *g)
+static __always_inline void fill_goroutine(struct call_record *r, const struct goroutine *g, struct control *ctl,
+					   u64 id)
 {
+	r->head.gap = *(volatile u32 *)gap_of(ctl, g->g, id);
 	r->head.g = g->g;
 	r->head.goid = g->goid;
 	r->head.stack_hi = g->stack_hi;
@@ -237,10 +238,21 @@ static __always_inline int submit_record(struct pt_regs *ctx, struct call_record
 #define PAIRS_RECORDS
 #endif
 
+/* There is no record of this hit. Where nothing but the records says which return is whose, the goroutine's next ones tell. */
+static __always_inline void lose(struct pt_regs *ctx, const struct site *site, struct control *ctl, u64 id,
+				 struct fn_counters *n)
+{
+	count_lost(site, n);
+#if !defined(WHERE_TABLE) && !defined(REWRITE)
+	add(*gap_of(ctl, find_g(ctx, site, ctl), id));
+#endif
+}
+
 #ifdef PAIRS_RECORDS
 /* The call was sent, and its return says that it is not wanted: tell. */
 static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site *site, u32 index,
-					  const struct goroutine *g, u64 id, u64 now, struct fn_counters *n)
+					  const struct goroutine *g, struct control *ctl, u64 id, u64 now,
+					  struct fn_counters *n)
 {
 	struct call_record *r = reserve_record((u32)id, REGS);
 
@@ -248,7 +260,7 @@ static __always_inline void tell_unwanted(struct pt_regs *ctx, const struct site
 	if (!r)
 		return; /* the collector finds out by itself, later */
 	fill_record(ctx, r, site, index, id, now);
-	fill_goroutine(r, g);
+	fill_goroutine(r, g, ctl, id);
 	r->head.flags |= REC_UNWANTED;
 	if (!submit_record(ctx, r))
 		add(n->untold);
@@ -307,7 +319,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		return 0;
 #ifndef REWRITE /* which asks for itself: here it would make the verifier follow twice as much */
 	if (moved_on(ctx, site)) {
-		count_lost(site, n);
+		lose(ctx, site, ctl, id, n);
 		return 0;
 	}
 #endif
@@ -361,7 +373,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		int end = where_ends(&w, &key, ctx, site, ctl, n, now, &began);
 #ifdef PAIRS_RECORDS
 		if (end == END_UNWANTED)
-			tell_unwanted(ctx, site, index, &g, id, now, n);
+			tell_unwanted(ctx, site, index, &g, ctl, id, now, n);
 #endif
 		if (end != END_WANTED) {
 #ifdef PERFORM_RET
@@ -375,7 +387,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		u32 at = site->steps;
 		list = steps.lookup(&at);
 		if (!list) {
-			count_lost(site, n);
+			lose(ctx, site, ctl, id, n);
 			return 0;
 		}
 	}
@@ -409,7 +421,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 #ifdef PAIRS_RECORDS
 		lost_with_condition(site, &key, late, n);
 #endif
-		count_lost(site, n);
+		lose(ctx, site, ctl, id, n);
 #ifdef REWRITE
 		rewrite(ctx, site, n); /* what is asked for is done, also where nobody can be told */
 #endif
@@ -420,7 +432,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 	/* Only now, and out of hand at once: Linux 6.1 follows what is kept of it apart through all the steps. */
 	read_goroutine(ctx, site, ctl, id, &g);
 #endif
-	fill_goroutine(r, &g);
+	fill_goroutine(r, &g, ctl, id);
 #ifdef PAIRS_RECORDS
 	if (late && site->kind == SITE_ENTRY)
 		r->head.flags |= REC_UNDECIDED;
@@ -463,7 +475,7 @@ static __always_inline int call_hit(struct pt_regs *ctx, const enum variant vari
 		record_key(&key, r, site);
 		lost_with_condition(site, &key, site->flags & SITE_DECIDES_LATE, n);
 #endif
-		count_lost(site, n);
+		lose(ctx, site, ctl, id, n);
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}
 #ifdef PERFORM_RET
@@ -544,9 +556,12 @@ int goroutine_unwound(struct pt_regs *ctx)
 	if (!n)
 		return 0;
 	add(n->entry_hits);
+	struct goroutine g;
+	u64 sp = read_unwound(ctx, site, ctl, &g);
 	struct call_record *r = reserve_record((u32)id, REGS);
 	if (!r) {
 		add(n->calls_lost);
+		add(*gap_of(ctl, g.g, id));
 		return 0;
 	}
 	r->head.ts = bpf_ktime_get_ns();
@@ -554,16 +569,17 @@ int goroutine_unwound(struct pt_regs *ctx)
 	r->head.pid = pid;
 	r->head.tid = (u32)id;
 	r->head.site = index;
-	r->head.reserved = 0;
 	r->head.used = 0;
 	r->head.cursor = 0;
 #pragma unroll
 	for (int i = 0; i < RECORD_REGS; i++)
 		r->head.regs[i] = 0;
-	read_unwound(ctx, site, ctl, &r->head);
+	r->head.sp = sp;
+	fill_goroutine(r, &g, ctl, id);
 	error = submit_record(ctx, r);
 	if (error) {
 		add(n->calls_lost);
+		add(*gap_of(ctl, g.g, id));
 		telemetry_count(BPF_FILE_CALL, __LINE__, error);
 	}
 	return 0;

@@ -92,6 +92,14 @@ static __always_inline int read_goid(const struct site *site, const struct contr
 	return error;
 }
 
+/* How many records of the goroutine have found no room, and of those that share its place. */
+static __always_inline u32 *gap_of(struct control *ctl, u64 g, u64 id)
+{
+	u64 key = g ? g : (u32)id;
+
+	return &ctl->gaps[key * 0x9e3779b97f4a7c15ull / (1ull << 56)];
+}
+
 struct goroutine {
 	u64 g, goid, stack_hi;
 	u16 flags; /* enum record_flags */
@@ -130,10 +138,10 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	ret->flags = flags;
 }
 
-/* The goroutine whose calls end, and the stack pointer that it goes on with. At the call of runtime.gogo in runtime.recovery, on the system
- * stack, both stand in the gobuf that the call is given. What cannot be read leaves sp 0. */
-static __always_inline void read_unwound(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
-					 struct record *r)
+/* The goroutine whose calls end; returns the stack pointer that it goes on with. At the call of runtime.gogo in runtime.recovery, on the system
+ * stack, both stand in the gobuf that the call is given. 0: it could not be read. */
+static __always_inline u64 read_unwound(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
+					struct goroutine *ret)
 {
 	u64 buf = 0, sp = ctx->sp, g = 0, hi = 0, goid = 0;
 	int error = 0;
@@ -153,11 +161,11 @@ static __always_inline void read_unwound(struct pt_regs *ctx, const struct site 
 		error = read_user(&goid, sizeof(goid), g + site->goid_off);
 	if (error)
 		telemetry_count(BPF_FILE_GOROUTINE, __LINE__, error);
-	r->sp = error ? 0 : sp;
-	r->g = g;
-	r->goid = goid;
-	r->stack_hi = hi;
-	r->flags = goid ? 0 : REC_NO_G;
+	ret->g = g;
+	ret->goid = goid;
+	ret->stack_hi = hi;
+	ret->flags = goid ? 0 : REC_NO_G;
+	return error ? 0 : sp;
 }
 
 #endif

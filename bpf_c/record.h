@@ -215,7 +215,7 @@ struct record {
 	__u32 pid, tid; /* pid: thread group */
 	__u32 site;
 	__u16 flags; /* enum record_flags */
-	__u16 reserved;
+	__u16 gap; /* low bits of control.gaps of the goroutine: where two of its records differ in it, others between them may be lost */
 	__u32 used; /* bytes of `data` written: chunks, one after the other */
 	__u32 cursor; /* the step loop's own state; where rewritten, then the outcomes: 4 bits for each write (enum write_outcome) */
 	__u64 regs[RECORD_REGS];
@@ -293,6 +293,8 @@ struct open_key {
 	__u32 pid, fid;
 };
 
+#define GAPS 256 /* a power of two */
+
 /* One entry, index 0. */
 struct control {
 	__u32 enabled;      /* 0: every program returns at once and counts nothing */
@@ -308,8 +310,9 @@ struct control {
 	__u32 fsbase_off;   /* offset of thread.fsbase in task_struct, for G_TLS; 0: not known */
 	__u32 task_pid_off; /* offset of pid in task_struct, for split.h */
 	__u32 reserved;
-	__u64 groups; /* values so far by which hist --by splits */
-	__u64 zero;   /* where.h: what the verifier does not know */
+	__u64 groups;     /* values so far by which hist --by splits */
+	__u64 zero;       /* where.h: what the verifier does not know */
+	__u32 gaps[GAPS]; /* records that found no room, by a hash of the goroutine */
 };
 
 /* The goroutine that a CPU saw last (map `goids`, one entry a CPU). A program on a uprobe can be preempted while it writes this, so

@@ -234,6 +234,10 @@ bool pairing_leave(struct pairing *p, uint64_t g, const struct open_call *at, st
 	index = gr->top;
 	if (index == NO_CALL || p->calls[index].depth != at->depth || p->calls[index].fid != at->fid)
 		return false;
+	if (p->calls[index].gap != at->gap) {
+		close_top(p, gr, "unknown", at->ts);
+		return false;
+	}
 	*ret = p->calls[index];
 	gr->top = ret->below;
 	put_back(p, index);

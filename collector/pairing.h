@@ -18,8 +18,8 @@ struct open_call {
 	uint64_t depth;
 	uint64_t goid;
 	uint32_t pid, tid, fid;
-	uint32_t below; /* the call that it was made from, of those traced; for pairing.c */
-	uint16_t flags; /* of its record */
+	uint32_t below;      /* the call that it was made from, of those traced; for pairing.c */
+	uint16_t flags, gap; /* of its record */
 	bool goid_known;
 	struct held *held; /* held.h: its record, which is not written yet; NULL: it is */
 };
@@ -36,7 +36,8 @@ void pairing_destroy(struct pairing *p); /* tells of nothing */
  * `once`, a call of the same function is open at this depth already, and this hit is not a call of its own. */
 bool pairing_enter(struct pairing *p, uint64_t g, const struct open_call *call, bool once);
 
-/* A return: the call that it ends, taken out. False where there is none. `at`: pid, goid, depth, fid, ts of the return. */
+/* A return: the call that it ends, taken out. False where there is none, or where records of the goroutine were lost since: the call's own
+ * return may be among them, and this one be that of a later call at its place. `at`: pid, goid, depth, fid, gap, ts of the return. */
 bool pairing_leave(struct pairing *p, uint64_t g, const struct open_call *at, struct open_call *ret);
 
 /* The calls of a goroutine that are deeper than at->depth end so (`at` as above, without fid). */

@@ -398,6 +398,7 @@ static void handle_record(struct writer *w, const void *data, size_t size)
 		.tid = r->tid,
 		.fid = ref->fid,
 		.flags = r->flags & (REC_SYSTEM_STACK | REC_NO_G | REC_NO_CURG),
+		.gap = r->gap,
 		.goid_known = e.goid_known,
 	};
 	if (c->options.rewrite) {

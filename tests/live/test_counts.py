@@ -172,6 +172,12 @@ def test_loss_is_counted_by_function(
         assert row["return_hits"] == row["returns_written"] + row["unpaired"] + row["returns_lost"]
     assert summary["lost"] == sum(row["calls_lost"] + row["returns_lost"] for row in rows.values())
     assert sum(e["count"] for e in of_type(events, "lost")) == summary["lost"]
+    # No call is given the return of another one whose own record was lost.
+    given = {e["call"]: e["args"]["n"] for e in of_type(events, "call")}
+    results = {"main.inner": lambda n: n + 1, "main.outer": lambda n: 2 * n + 3, "main.lonely": lambda n: 1}
+    for e in of_type(events, "return"):
+        if "unwound" not in e:
+            assert next(iter(e["results"].values())) == results[e["func"]](given[e["call"]]), e
 
 
 def test_fail_on_loss(counts: Callable[..., Path], tracer: Tracer) -> None:
