@@ -227,7 +227,7 @@ class Rewriting:
             with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
                 memory.seek(address + self._bias(pid))
                 return int(struct.unpack("<Q", memory.read(8))[0])
-        except (OSError, struct.error, ValueError):
+        except (OSError, struct.error, ValueError, OverflowError):  # a forged address is beyond what can be sought
             return None
 
     def _bias(self, pid: int) -> int:

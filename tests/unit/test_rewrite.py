@@ -411,6 +411,16 @@ def test_race_build(go_program: Build) -> None:
     assert got == [("n", "int", "rbx", "2021", "0x7e5")]
 
 
+@pytest.mark.parametrize("address", [1 << 63, (1 << 64) - 8, 0])
+def test_a_variable_at_an_address_that_no_process_has(
+    address: int, program: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a file claims: what is there cannot be told."""
+    with rewriting_of(program(), "main.target", "n=1") as r:
+        monkeypatch.setattr(r, "_bias", lambda pid: 0)
+        assert r._word(os.getpid(), address) is None
+
+
 # ---- the command line -------------------------------------------------------------------------------------------
 
 
