@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 from kernels import Kernel
@@ -121,7 +122,7 @@ def module_files(kernel: Kernel) -> list[Path]:
     """The files of MODULES and of all that they need, in loading order, as they lie on disk."""
     listing = kernel.modules / "modules.dep"
     if listing.is_file():
-        text = listing.read_text()
+        text = listing.read_text(encoding="utf-8", errors="replace")
     else:
         # A folder of the user's own: nothing is written into it.
         base = kernel.modules.parents[2]
@@ -132,7 +133,7 @@ def module_files(kernel: Kernel) -> list[Path]:
     builtin_file = kernel.modules / "modules.builtin"
     builtin = None
     if builtin_file.is_file():
-        builtin = {module_name(path) for path in builtin_file.read_text().split()}
+        builtin = {module_name(path) for path in builtin_file.read_text(encoding="utf-8", errors="replace").split()}
     order = load_order(parse_dependencies(text), builtin, MODULES)
     return [kernel.modules / path for path in order]
 
@@ -148,7 +149,7 @@ def read_module(path: Path) -> bytes:
         if path.suffix == ".gz":
             return gzip.decompress(content)
         return content
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise VmError(f"the kernel module {path} cannot be read: {error}") from None
 
 

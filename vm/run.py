@@ -340,7 +340,7 @@ def main(arguments: Sequence[str]) -> int:
         with choose_kernel(options) as kernel:
             outcome = boot(options, kernel)
         if options.console:
-            options.console.write_text(outcome.console)
+            options.console.write_text(outcome.console, encoding="utf-8")
         return conclude(outcome, options.job.timeout_s)
     except VmError as error:
         print(error.report(), file=sys.stderr)

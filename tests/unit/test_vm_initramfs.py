@@ -135,7 +135,12 @@ def test_modules_are_unpacked(tmp_path: Path, name: str, content: bytes) -> None
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("m.ko.xz", b"no xz"), ("m.ko.gz", b"no gz"), ("m.ko.gz", gzip.compress(b"code", mtime=0)[:-3])],
+    [
+        ("m.ko.xz", b"no xz"),
+        ("m.ko.gz", b"no gz"),
+        ("m.ko.gz", gzip.compress(b"code", mtime=0)[:-3]),
+        ("m.ko.gz", gzip.compress(b"code", mtime=0)[:10] + b"\xff" * 12),
+    ],
 )
 def test_torn_module(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -176,6 +181,14 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> kernels.Kernel:
     for module in (needs, initramfs):
         monkeypatch.setattr(module, "tool", lambda name: str(tmp_path / name))
     return kernels.locate(tmp_path / "k", "mine")
+
+
+def test_lists_that_are_no_text(kernel: kernels.Kernel) -> None:
+    """What else is in them does not matter."""
+    for name in ("modules.dep", "modules.builtin"):
+        with (kernel.modules / name).open("ab") as file:
+            file.write(b"kernel/\xff.ko:\n")
+    assert [path.name for path in initramfs.module_files(kernel)] == [f"{name}.ko" for name in initramfs.MODULES]
 
 
 def test_initramfs_is_built_once(kernel: kernels.Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +240,29 @@ def test_what_is_said_at_the_end(
 ) -> None:
     assert run.conclude(outcome, 20.0) == status
     assert capsys.readouterr().err == text
+
+
+CONSOLE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import contextlib, machine, run
+run.require_tools = run.require_x86_64 = lambda: None
+run.choose_kernel = lambda options: contextlib.nullcontext()
+run.boot = lambda options, kernel: machine.Outcome(7, 1.0, console="\\ufffd")
+sys.exit(run.main(["--kernel", "6.1", "--console", sys.argv[2], "--cwd", "/usr", "--", "true"]))
+"""
+
+
+def test_console_in_any_locale(tmp_path: Path) -> None:
+    """What the kernel printed may be no text; the command's status is what counts."""
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", CONSOLE, str(Path(run.__file__).parent), str(tmp_path / "console")],
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+    assert (tmp_path / "console").read_text(encoding="utf-8") == "\ufffd"
 
 
 def test_missing_qemu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
