@@ -125,13 +125,26 @@ def test_a_kernel_that_allows_other_things_is_told() -> None:
 def test_what_rewriting_does_on_a_kernel() -> None:
     """Done in a run of its own; where no such test is for a kernel, that it refuses is what there is to tell."""
     told = "test_rewriting::test_refused"
-    done = ["test_rewriting::test_every_call[1.15]", f"{told}[--set-1.26]", f"{told}[--skip-1.26]"]
+    done = ["test_rewriting::test_every_call[1.15]", "test_rewriting::test_every_result[1.15]"]
+    done += [f"{told}[--set-1.26]", f"{told}[--skip-1.26]"]
     run = {"name": "6.12", "passed": ["test_a"], "failed": [], "rewriting": {"passed": done, "failed": []}}
-    stack, registers = (kernels_doc.changed("every_(call|result)", version) for version in (r"1\.15", r"1\.26"))
-    skipped = kernels_doc.changed("skipped|skipped_where_wanted", refused="--skip")
+    stack, registers = (
+        kernels_doc.changed("every_call", "every_result", version=version) for version in (r"1\.15", r"1\.26")
+    )
+    skipped = kernels_doc.changed("skipped", "skipped_where_wanted", refused="--skip")
     assert [stack(run), registers(run), skipped(run)] == ["exact", "refused", "refused"]
-    assert kernels_doc.changed("every_call_that_is_wanted", r"1\.15")(run) == "–"
+    assert kernels_doc.changed("every_call_that_is_wanted", version=r"1\.15")(run) == "–"
     run["rewriting"] = {"passed": done, "failed": ["test_rewriting::test_skipped[1.15]"]}
     assert skipped(run) == "**fails**"
     del run["rewriting"]
     assert stack(run) == "–"
+
+
+def test_a_row_of_which_some_tests_did_not_run() -> None:
+    """It is not called exact for those that did."""
+    run = {"name": "6.1", "passed": ["test_rewriting::test_stacks_that_grow[1.26]"], "failed": []}
+    titles = dict(kernels_doc.FEATURES)
+    show = titles["`rewrite`: stacks that grow, collections, the race detector"]
+    assert show(run) == "in part"
+    run["passed"] += ["test_rewriting::test_stress[1.26-race]"]
+    assert show(run) == "exact"
