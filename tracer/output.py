@@ -47,11 +47,11 @@ def _check_existing(path: str, fd: int) -> None:
         raise _refuse(path, "it exists and has other names (hard links)")
 
 
-def open_file(path: str) -> int:
+def open_file(path: str, keep: bool = False) -> int:
     """Open for writing from its start; a new file is made with mode 0600 and given to who called sudo.
 
     Returns a descriptor. A symbolic link at the end of the path is refused: with sudo somebody else could
-    have put it there.
+    have put it there. keep: what was in the file stays there until empty().
     """
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
@@ -68,17 +68,24 @@ def open_file(path: str) -> int:
         raise _refuse(path, why) from None
     try:
         _check_existing(path, fd)
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            os.ftruncate(fd, 0)
+        if not keep:
+            empty(path, fd)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
+def empty(path: str | None, fd: int) -> None:
+    """Take away what was in the file that was opened as `path`; from standard output nothing is taken."""
+    if path not in (None, "-") and stat.S_ISREG(os.fstat(fd).st_mode):
+        os.ftruncate(fd, 0)
+
+
 @contextmanager
-def opened(path: str | None) -> Iterator[int]:
-    """Descriptor of `path`, of standard output for None and "-"; closed at the end where we opened it."""
+def opened(path: str | None, keep: bool = False) -> Iterator[int]:
+    """Descriptor of `path`, of standard output for None and "-"; closed at the end where we opened it.
+    keep: as open_file()."""
     if path is None or path == "-":
         try:
             sys.stdout.flush()
@@ -87,7 +94,7 @@ def opened(path: str | None) -> Iterator[int]:
             why = getattr(e, "strerror", None) or "not open"
             raise TracerError(f"cannot write to standard output: {why}", hint="name a file with -o") from None
     else:
-        fd = open_file(path)
+        fd = open_file(path, keep)
     try:
         yield fd
     finally:

@@ -166,10 +166,12 @@ class _Trace:
         self.watch.lap("plan")
         self._refuse_nothing(plan)
         self.traced = [f.name for f in plan.functions() if f.sites] if plan.counts()[0] <= FUNCTIONS_MAX else []
+        path = None  # of the file that events go to
         if o.out_fd is not None or o.show_program or o.mode not in EVENT_MODES:
             out_fd = 1 if o.out_fd is None else o.out_fd
         else:
-            out_fd = stack.enter_context(output.opened(o.output))
+            path = o.output
+            out_fd = stack.enter_context(output.opened(path, keep=True))
         only_command = self.command is not None and self.binary.is_file(self.command.path)
         split = beside(lambda: find_status_site(self.binary)) if o.split else None
         collector = Collector(o, out_fd, bool(o.pids) or only_command, rewriting, split)
@@ -181,6 +183,7 @@ class _Trace:
         if rewriting is not None:
             rewriting.check(o.pids)
             rewriting.confirm(o.pids, o.command if only_command else (), self.messages)
+        output.empty(path, out_fd)  # no refusal and no "no" takes away the events of the last time
         blob = beside(lambda: compiler.program(PROGRAM_FILES[o.mode], collector.cflags(), self._filters(plan)))
         self.watch.lap("compile")
         beside(lambda: collector.load(blob))

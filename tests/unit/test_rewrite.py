@@ -474,6 +474,15 @@ def test_usage(args: tuple[str, ...], message: str, program: Build) -> None:
     assert message in run.stderr
 
 
+def test_what_is_refused_keeps_the_events_of_the_last_time(program: Build, tmp_path: Path) -> None:
+    """By the kernel, or because nobody is there to confirm."""
+    events = tmp_path / "events"
+    events.write_text("what was changed yesterday\n")
+    run = rewrite("-b", program(), "--func", "main.target", "--set", "n=1", "--all-processes", "-o", events)
+    assert run.returncode == 1
+    assert events.read_text() == "what was changed yesterday\n"
+
+
 def test_one_function(program: Build) -> None:
     run = rewrite("-b", program(), "--set", "n=1", "--all-processes")
     assert run.returncode == 2
