@@ -121,7 +121,7 @@ class Messages:
         if self.condition and not self.quiet:
             self._condition(t)
         self.detail(_all_counters(t))
-        if not s.reconciled:
+        if not s.reconciled:  # with -q too, and whatever else went wrong
             self._write("error: THE COUNTS DO NOT ADD UP: hits and events differ; this is a defect of the tracer")
             self._write(f"  total: {_all_counters(t)}")
         if t["unchanged"]:
@@ -134,7 +134,7 @@ class Messages:
                 f"{plural(s.lost, 'event')} lost: the changes were made, and are not told one by one",
                 hint="a larger --buffer, or fewer changes with --rate",
             )
-        return None
+        return None if s.reconciled else TracerError("how much was changed is not known for certain")
 
     def _condition(self, total: FunctionSummary) -> None:
         """What --where could not decide."""

@@ -23,6 +23,7 @@ from tracer.errors import TracerError
 from tracer.plan import ReadOptions
 from tracer.report import Messages
 from tracer.rewriting import RewriteRequest, Rewriting
+from tracer.summary import COUNTERS, SHORT, FunctionSummary, Summary
 
 SOURCE = ROOT / "tests" / "live" / "programs" / "rewrite"
 VERSIONS = ("1.15", "1.17", "1.21", "1.26", "1.27")
@@ -531,6 +532,25 @@ def test_nobody_is_there_to_confirm(program: Build, monkeypatch: pytest.MonkeyPa
             r.confirm([], (), Messages())
     assert caught.value.message == "nobody confirms that a running program is to be changed"
     assert caught.value.exit_code == 1
+
+
+def summary(lost: int = 0, reconciled: bool = True, **counters: int) -> Summary:
+    total = FunctionSummary("", {**dict.fromkeys(COUNTERS, 0), **counters})
+    return Summary(1.0, lost, 0, reconciled, total, (), (), dict.fromkeys(SHORT, 0))
+
+
+def test_counts_that_do_not_add_up_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever else went wrong, and with -q too."""
+    messages = Messages(quiet=True)
+    assert messages.rewritten(summary(entry_hits=2, changed=2)) is None
+    assert capsys.readouterr().err == ""
+    for more, message in (
+        ({"entry_hits": 3, "changed": 2}, "how much was changed is not known for certain"),
+        ({"entry_hits": 4, "changed": 2, "unchanged": 1}, "1 of 3 changes could not be written; the events say why"),
+    ):
+        error = messages.rewritten(summary(reconciled=False, **more))
+        assert error and (error.message, error.exit_code) == (message, 1)
+        assert capsys.readouterr().err.startswith("error: THE COUNTS DO NOT ADD UP: ")
 
 
 def test_words_for_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
