@@ -5,7 +5,8 @@
     scripts/test_vm.py [--jobs N] [--again] [--all | --spread] [RUN...] [-- PYTEST ARGUMENT...]
 
 What each run found out is left in build/vm/RUN.json, from which scripts/kernels_doc.py makes docs/kernels.md; its
-output is in build/vm/RUN/. With VM_KERNEL=FOLDER that kernel is the only one that is booted. Exit status: 0 where every
+output is in build/vm/RUN/. With VM_KERNEL=FOLDER that kernel is the only one that is booted; `machine`, which is about
+kernels that are fetched, is left out then. Exit status: 0 where every
 test passed everywhere; 1 else; 2 for wrong usage; 3 where there is no kernel to be had, or no QEMU.
 """
 
@@ -311,6 +312,15 @@ def figures(results: list[Result]) -> list[str]:
     return lines
 
 
+def chosen(runs: list[str], long: bool, spread: bool, own_kernel: bool) -> list[Plan]:
+    plans = [p for p in PLANS if p.name in runs or (not runs and (long or not p.long))]
+    if spread:
+        plans = [replace(p, select=p.spread or p.select) for p in plans if p.spread is not None]
+    if own_kernel:
+        plans = [Plan("folder", "folder")] + [p for p in plans if p.where == "local"]
+    return plans
+
+
 def main(arguments: list[str]) -> int:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(prog="scripts/test_vm.py", allow_abbrev=False)
@@ -331,12 +341,8 @@ def main(arguments: list[str]) -> int:
     for name in options.runs:
         if name not in names:
             parser.error(f"no run {name!r}: there are {', '.join(names)}")
-    plans = [p for p in PLANS if p.name in options.runs or (not options.runs and (options.all or not p.long))]
-    if options.spread:
-        plans = [replace(p, select=p.spread or p.select) for p in plans if p.spread is not None]
     own_kernel = bool(os.environ.get("VM_KERNEL"))
-    if own_kernel:
-        plans = [Plan("folder", "folder")] + [plan for plan in plans if not plan.in_guest]
+    plans = chosen(options.runs, options.all, options.spread, own_kernel)
 
     import ahead
     import guest

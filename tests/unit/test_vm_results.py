@@ -69,6 +69,15 @@ def test_what_a_performed_return_costs_is_told() -> None:
     assert line.endswith("251 ns performed by the program, 1000 ns single-stepped: 0.251; asked: at most 0.25")
 
 
+def test_what_is_run_on_a_kernel_of_ones_own() -> None:
+    """No other is booted: the tests of the machine itself fetch one, and boot it by its name."""
+    for runs, more in (([], ["own"]), (["machine", "6.1"], []), (["own"], ["own"])):
+        plans = script.chosen(runs, long=False, spread=False, own_kernel=True)
+        assert [plan.name for plan in plans] == ["folder", *more]
+    every = [plan.name for plan in script.chosen([], long=True, spread=False, own_kernel=False)]
+    assert every == [plan.name for plan in script.PLANS]
+
+
 def test_what_failed_is_run_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone where it is known; all where the run did not end. What passed at the second run is told."""
     monkeypatch.setattr(script, "OUT", tmp_path)
