@@ -321,6 +321,20 @@ def chosen(runs: list[str], long: bool, spread: bool, own_kernel: bool) -> list[
     return plans
 
 
+def require(plans: list[Plan], own_kernel: bool) -> None:
+    """Fetches the kernels. Raises VmError where one cannot be had, or no machine."""
+    import kernels
+    from needs import require_tools
+
+    if any(plan.where != "local" for plan in plans):
+        require_tools()
+    if own_kernel:
+        kernels.from_environment()
+    for name in dict.fromkeys(plan.where for plan in plans if plan.in_guest and not own_kernel):
+        with kernels.use(name):
+            pass
+
+
 def main(arguments: list[str]) -> int:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(prog="scripts/test_vm.py", allow_abbrev=False)
@@ -346,19 +360,16 @@ def main(arguments: list[str]) -> int:
 
     import ahead
     import guest
-    import kernels
     from needs import VmError
 
-    guest.build_all()
-    ahead.compile_all()
     # Before the clock of a run begins, and with its own words where it fails.
     try:
-        for name in dict.fromkeys(plan.where for plan in plans if plan.in_guest and not own_kernel):
-            with kernels.use(name):
-                pass
+        require(plans, own_kernel)
     except VmError as error:
         print(error.report(), file=sys.stderr)
         return 3
+    guest.build_all()
+    ahead.compile_all()
     one = run_again if options.last_failed else run
     # What this machine's own kernel does, and QEMU itself, is tried when nothing else runs; in CI beside guests.
     alone = [] if options.spread else [plan for plan in plans if not plan.in_guest]

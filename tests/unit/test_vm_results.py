@@ -14,7 +14,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import kernels_doc
-import test_vm as script
+import test_vm as script  # puts vm/ and tests/vm/ into sys.path
+
+# isort: split
+import ahead
+import guest
+import kernels
+import needs
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.vm.test_tracing" name="test_a" time="1"/>
@@ -76,6 +82,30 @@ def test_what_is_run_on_a_kernel_of_ones_own() -> None:
         assert [plan.name for plan in plans] == ["folder", *more]
     every = [plan.name for plan in script.chosen([], long=True, spread=False, own_kernel=False)]
     assert every == [plan.name for plan in script.PLANS]
+
+
+def test_without_qemu_or_kernel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told from tests that fail, before anything is built; this machine's own kernel needs neither."""
+    for module in (guest, ahead):
+        for name in ("build_all", "compile_all"):
+            monkeypatch.setattr(module, name, lambda: None, raising=False)
+    monkeypatch.setattr(script, "OUT", tmp_path)
+    monkeypatch.setattr(script, "run", lambda plan, more, timeout: script.Result(plan.name, passed=["a"]))
+    monkeypatch.setattr(kernels, "KERNELS", {})
+    monkeypatch.setattr(needs, "find_tool", lambda name: None if "qemu" in name else name)
+    monkeypatch.delenv("VM_KERNEL", raising=False)
+    assert script.main(["own"]) == 0
+    assert script.main(["machine"]) == 3
+    assert capsys.readouterr().err.startswith("error: qemu-system-x86_64 is not installed\nhint: ")
+    monkeypatch.setattr(needs, "find_tool", lambda name: name)
+    assert script.main(["machine"]) == 0
+    assert script.main(["6.1"]) == 3
+    assert capsys.readouterr().err.startswith("error: no kernel '6.1'\n")
+    monkeypatch.setenv("VM_KERNEL", str(tmp_path / "none"))
+    assert script.main([]) == 3
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}/none is not a folder\n")
 
 
 def test_what_failed_is_run_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
