@@ -10,7 +10,7 @@
 #include "disassembler.h"
 #include "x86_outline.h"
 
-#define MORESTACK_LOOK 48 /* instructions looked at for the call of morestack: spills of 24 words, padding, the call */
+#define MORESTACK_LOOK 64 /* instructions around a call of morestack: 24 words put away and taken back, padding */
 
 void code_destroy(struct code *code)
 {

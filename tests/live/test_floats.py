@@ -113,3 +113,45 @@ def test_floats(version: str, mode: str, go_program: Callable[..., Path], tracer
         wanted = {key for key in SHOWN if version != "1.17" or key[1] == "args"}
         assert wanted <= shown, wanted - shown
         assert not [key for key in NEVER if counts[key[0], key[1], "right"]]
+
+
+EVERY_REGISTER = """package main
+
+import "fmt"
+
+var calls int
+
+//go:noinline
+func wide(a, b, c, d, e, f, g, h, i int, x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11,
+	x12, x13, x14 float64) float64 {
+	calls++
+	if a > 0 {
+		return 1 + wide(a-1, b, c, d, e, f, g, h, i, x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14)
+	}
+	return x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11 + x12 + x13 + x14 + float64(b+c+d+e+f+g+h+i)
+}
+
+func main() {
+	done := make(chan float64)
+	go func() { done <- wide(60, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24) }()
+	fmt.Println(<-done, calls)
+}
+"""
+
+
+@pytest.mark.parametrize("version", ["1.17", "1.26"])
+def test_arguments_in_every_register(version: str, go_program: Callable[..., Path], tracer: Tracer) -> None:
+    """A stack check saves them all before the stack grows: what comes back from there is no other call, and no loop."""
+    done = tracer(
+        *("--func", "main.wide", "--no-results", "-f", "jsonl", "-o", tracer.folder / "events"),
+        *("--", go_program(EVERY_REGISTER, version)),
+    )
+    assert (done.status, done.stdout) == (0, f"{60 + sum(range(1, 9)) + sum(range(10, 25))} 61\n"), done.stderr
+    found = [json.loads(line, parse_int=float) for line in (tracer.folder / "events").read_text().splitlines()]
+    check_accounting(of_type(found, "summary")[0])
+    calls = of_type(found, "call")
+    assert [list(call["args"].values())[:9] for call in calls] == [[a, *range(1, 9)] for a in range(60, -1, -1)]
+    floats = [list(call["args"].values())[9:] for call in calls]
+    print([sum(x is not None for x in values) for values in floats])
+    assert floats[0] == list(range(10, 25))  # its caller has constants
+    assert all(x in (None, 10 + i) for values in floats for i, x in enumerate(values))
