@@ -321,9 +321,12 @@ static struct err *entry_words(struct plan_builder *b, struct plan_func *f, cons
 	return NULL;
 }
 
-/* Do the parameters lead to memory? Then it must be read before the function writes to any. */
-static bool leads_to_memory(const struct plan_builder *b, const struct plan_func *f)
+/* Do the parameters, or what is captured, lead to memory? Then it must be read before the function writes to any. */
+static bool leads_to_memory(const struct plan_builder *b, const struct plan_func *f, const struct entry_words *words)
 {
+	for (size_t i = 0; i < words->n; i++)
+		if (words->site[i].value == f->n_params) /* the closure's context */
+			return true;
 	for (uint32_t i = 0; i < f->n_params && f->has_types; i++)
 		if (holds_pointers(&b->plan->types, b->plan->vars[f->first_param + i].type))
 			return true;
@@ -338,7 +341,7 @@ static struct err *choose_entry(struct plan_builder *b, const struct plan_func *
 	struct track *states _cleanup_free_ = NULL;
 	struct entry_site *cand _cleanup_free_ = NULL;
 	size_t n_cand, best = SIZE_MAX, best_readable = 0;
-	bool follows = leads_to_memory(b, f);
+	bool follows = leads_to_memory(b, f, words);
 	struct err *err;
 
 	*found_ret = false;

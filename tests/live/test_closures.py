@@ -143,3 +143,61 @@ def test_a_name_that_is_not_captured(go_program: Callable[..., Path], tracer: Tr
         "error: main.calls.func5: there is no parameter or result 'countr'\n  countr\n  ^\n"
         "hint: did you mean 'counter'?\n"
     )
+
+
+WRITES = """package main
+
+import "fmt"
+
+//go:noinline
+func makes(start int) (counts func(int) int, shows func(float64), now func() (int, int)) {
+	n, m := start, 10*start
+	counts = func(k int) int {
+		n++
+		if k > 2 {
+			return 1
+		}
+		return k * 7
+	}
+	shows = func(x float64) {
+		m += 2
+		fmt.Println(x)
+	}
+	return counts, shows, func() (int, int) { return n, m }
+}
+
+func main() {
+	counts, shows, now := makes(5)
+	for k := 0; k < 5; k++ {
+		n, m := now()
+		fmt.Println(k, n, m)
+		counts(k)
+		shows(float64(k) + 0.5)
+	}
+}
+"""
+
+
+@pytest.mark.parametrize("version", ["1.23.12", "1.27"])
+@pytest.mark.parametrize(("function", "args"), [("func1", "k, n"), ("func2", "m, x")])
+def test_captured_variables_that_the_function_writes(
+    function: str,
+    args: str,
+    version: str,
+    go_program: Callable[..., Path],
+    own_copy: Callable[[Path], Path],
+    tracer: Tracer,
+) -> None:
+    """They are what they were at the call, also where more could be read behind the first store, or cheaper."""
+    own = ("--func", f"main.makes.{function}", "--no-results", "--args", args, "-f", "jsonl", "-o", tracer.folder / "x")
+    result = tracer(*own, "--", own_copy(go_program(WRITES, version)))
+    assert result.status == 0, result.stderr
+    said = [[float(word) for word in line.split()] for line in result.stdout.splitlines()]
+    calls = of_type(parse((tracer.folder / "x").read_text()), "call")
+    assert len(calls) == 5
+    for call, (k, n, m), (x,) in zip(calls, said[::2], said[1::2]):
+        want = {"k": k, "n": n, "m": m, "x": x}
+        remarks = [remark for list_ in call["notes"].values() for remark in list_]
+        for name, is_ in call["args"].items():
+            # what its caller put into a register and the function nowhere before it writes
+            assert is_ == want[name] or (name == "x" and is_ is None and remarks[0].startswith("unreadable: in xmm"))
