@@ -42,6 +42,7 @@ struct variable {
 	uint64_t die, type_die, size;
 	uint32_t type;
 	uint32_t stale; /* words that it was in before the call */
+	bool out;       /* what is known of it is not enough for a result */
 	const char *name;
 };
 
@@ -184,8 +185,10 @@ static struct err *look_at(struct finder *f, uint64_t pc, uint32_t alive)
 	for (size_t i = 0; i < f->n_vars; i++) {
 		const struct variable *v = &f->vars[i];
 		size_t n;
-		struct err *err = pieces_at(f, v, pc, pieces, &n);
 
+		if (v->out)
+			continue;
+		struct err *err = pieces_at(f, v, pc, pieces, &n);
 		if (err)
 			return err;
 		for (size_t k = 0; k < n; k++) {
@@ -250,6 +253,48 @@ static struct err *look_behind(struct finder *f, csh handle, const uint8_t *code
 	}
 	cs_free(insn, 1);
 	return err;
+}
+
+/* A string or slice of which nothing but the pointer came back. */
+static bool is_bare(const struct finder *f, const struct holder *h)
+{
+	uint8_t kind = f->types->v[h->type].kind;
+
+	return (kind == GO_STRING || kind == GO_SLICE) && h->n == 1 && h->seen[0].offset == 0;
+}
+
+/* What the caller has as a slice may be made of a pointer that was the result (b := f()[:]): the length is then nowhere. A string may not:
+ * where a result behind it came back it was one. */
+static bool is_half(const struct finder *f, const struct holder *h)
+{
+	if (!is_bare(f, h))
+		return false;
+	for (size_t i = 0; i < f->n && f->types->v[h->type].kind == GO_STRING; i++) {
+		int word = f->holders[i].seen[0].word;
+
+		if (word > h->seen[0].word && word < INT_REGS && !is_bare(f, &f->holders[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Leave such variables out: they tell no result. */
+static bool drop_halves(struct finder *f)
+{
+	bool half[RESULTS_MAX] = { false };
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		half[i] = is_half(f, &f->holders[i]);
+	for (size_t i = 0; i < f->n; i++) {
+		for (size_t k = 0; k < f->n_vars && half[i]; k++)
+			f->vars[k].out |= f->vars[k].die == f->holders[i].die;
+		if (!half[i])
+			f->holders[n++] = f->holders[i];
+	}
+	bool any = n < f->n;
+	f->n = n;
+	return any;
 }
 
 /* ---- the signature ------------------------------------------------------------------------------------------ */
@@ -344,6 +389,11 @@ static struct err *read_call(struct finder *f, csh handle, const struct dwarf_en
 		err = dwarf_each_child(f->dw, &die, take_variables, &nest);
 	if (!err)
 		err = look_behind(f, handle, code, size, pc);
+	if (!err && drop_halves(f)) { /* the pointer may be a variable itself too */
+		f->n = 0;
+		err = look_behind(f, handle, code, size, pc);
+		drop_halves(f);
+	}
 	return err ? err : check_holders(f, ret);
 }
 
