@@ -6,8 +6,8 @@
 
 What each run found out is left in build/vm/RUN.json, from which scripts/kernels_doc.py makes docs/kernels.md; its
 output is in build/vm/RUN/. With VM_KERNEL=FOLDER that kernel is the only one that is booted; `machine`, which is about
-kernels that are fetched, is left out then. Exit status: 0 where every
-test passed everywhere; 1 else; 2 for wrong usage; 3 where there is no kernel to be had, or no QEMU.
+kernels that are fetched, is left out then. Exit status: 0 where every test passed everywhere; 1 else; 2 for wrong
+usage; 3 where there is no kernel to be had, or no QEMU.
 """
 
 from __future__ import annotations

@@ -152,6 +152,5 @@ def test_arguments_in_every_register(version: str, go_program: Callable[..., Pat
     calls = of_type(found, "call")
     assert [list(call["args"].values())[:9] for call in calls] == [[a, *range(1, 9)] for a in range(60, -1, -1)]
     floats = [list(call["args"].values())[9:] for call in calls]
-    print([sum(x is not None for x in values) for values in floats])
     assert floats[0] == list(range(10, 25))  # its caller has constants
     assert all(x in (None, 10 + i) for values in floats for i, x in enumerate(values))
