@@ -314,7 +314,9 @@ def test_across_a_page_border(version: str, tracer: Tracer, tmp_path: Path) -> N
 @pytest.mark.parametrize("version", ABLE)
 def test_two_words_on_two_pages(version: str, tracer: Tracer) -> None:
     """On the stack ABI an interface is on each place of a page in turn, its words on two pages once in 512."""
-    run = rewrite(tracer, version, "down", "--set", "err=io.EOF", "-o", "/dev/null", mode="down", n=1024)
+    run = rewrite(
+        tracer, version, "down", "--set", "err=io.EOF", "--buffer", "64M", "-o", "/dev/null", mode="down", n=1024
+    )
     assert (run.status, run.stdout) == (0, "others: 0\n"), run.stderr
 
 
