@@ -105,6 +105,8 @@ def inside(kernel: str, out: Path) -> None:
 
 
 def boot(kernel: str, out: Path) -> list[dict[str, list[str]]]:
+    import children
+    import needs
     import test_vm
 
     results = out / "results.json"
@@ -115,7 +117,10 @@ def boot(kernel: str, out: Path) -> list[dict[str, list[str]]]:
         *(f"--copy={folder}" for folder in test_vm.shared_folders()),
         *("--", sys.executable, "-B", str(Path(__file__).resolve()), "--inside", kernel),
     ]
-    status = subprocess.run(command, env={"VM_ACCEL": "tcg-single", **os.environ}).returncode
+    process = subprocess.Popen(
+        command, env={"VM_ACCEL": "tcg-single", **os.environ}, preexec_fn=needs.die_with_parent()
+    )
+    status = children.wait(process, TIMEOUT_S + 60)
     if status or not results.exists():
         raise SystemExit(f"demo-rewrite: the machine with kernel {kernel} ended with status {status}")
     found: list[dict[str, list[str]]] = json.loads(results.read_text())
@@ -143,8 +148,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     import ahead
+    import children
     import kernels
 
+    children.take_signals()
     wanted = [("-b", str(program(case)), *case.options) for case in CASES]
     ahead.compile_all(ahead.rewriting_programs(wanted))
     wrong = []

@@ -18,7 +18,6 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -27,6 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import children
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "vm"
@@ -183,6 +184,8 @@ def on_host(plan: Plan, more: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def run(plan: Plan, more: list[str], timeout: int) -> Result:
+    if children.ending():
+        raise SystemExit(1)
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
     result = Result(plan.name, append=plan.append)
@@ -194,12 +197,8 @@ def run(plan: Plan, more: list[str], timeout: int) -> Result:
     begun = time.monotonic()
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            result.status = process.wait(timeout + 60)
-        except subprocess.TimeoutExpired:
-            # vm/run.py has a limit of its own, so this is for the tests on the host
-            process.send_signal(signal.SIGINT)
-            result.status = process.wait() or 124
+        # vm/run.py has a limit of its own, so this one is for the tests on the host
+        result.status = children.wait(process, timeout + 60)
     result.total_s = round(time.monotonic() - begun, 1)
     said = re.search(r"^vm: Linux (\S+) .*booted in ([\d.]+) s$", output.read_text(errors="replace"), re.MULTILINE)
     if said:
@@ -362,6 +361,7 @@ def main(arguments: list[str]) -> int:
     import guest
     from needs import VmError
 
+    children.take_signals()
     # Before the clock of a run begins, and with its own words where it fails.
     try:
         require(plans, own_kernel)

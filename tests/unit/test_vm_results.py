@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tracing import until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
@@ -18,6 +23,7 @@ import test_vm as script  # puts vm/ and tests/vm/ into sys.path
 
 # isort: split
 import ahead
+import children
 import guest
 import kernels
 import needs
@@ -93,6 +99,7 @@ def test_without_qemu_or_kernel(
             monkeypatch.setattr(module, name, lambda: None, raising=False)
     monkeypatch.setattr(script, "OUT", tmp_path)
     monkeypatch.setattr(script, "run", lambda plan, more, timeout: script.Result(plan.name, passed=["a"]))
+    monkeypatch.setattr(children, "take_signals", lambda: None)
     monkeypatch.setattr(kernels, "KERNELS", {})
     monkeypatch.setattr(needs, "find_tool", lambda name: None if "qemu" in name else name)
     monkeypatch.delenv("VM_KERNEL", raising=False)
@@ -106,6 +113,43 @@ def test_without_qemu_or_kernel(
     monkeypatch.setenv("VM_KERNEL", str(tmp_path / "none"))
     assert script.main([]) == 3
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}/none is not a folder\n")
+
+
+RUNS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_vm as script
+import ahead, guest
+guest.build_all = ahead.compile_all = lambda: None
+script.require = lambda plans, own_kernel: None
+script.ROOT = script.OUT = Path(sys.argv[2])
+told = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+script.in_guest = lambda plan, more, timeout: ([sys.executable, "-c", told], {})
+sys.exit(script.main(["--jobs", "2", "6.1", "newest", "6.12"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_machines_too(number: signal.Signals, tmp_path: Path) -> None:
+    """Those that run; the third is not begun."""
+    done = subprocess.Popen(
+        [sys.executable, "-c", RUNS, str(Path(script.__file__).parent), str(tmp_path)], stderr=subprocess.DEVNULL
+    )
+    outputs = [tmp_path / name / "output" for name in ("newest", "6.1")]
+    pids: list[int] = []
+    try:
+        until(lambda: all(path.exists() and path.read_text().endswith("\n") for path in outputs), "two machines", 15)
+        pids += [int(path.read_text()) for path in outputs]
+        done.send_signal(number)
+        assert done.wait(20) == 128 + number
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        assert not (tmp_path / "6.12").exists()
+    finally:
+        for pid in (done.pid, *pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        done.wait()
 
 
 def test_what_failed_is_run_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
