@@ -17,7 +17,11 @@ in it. Probes are put on its file with BCC (eBPF), which takes root; verbs that 
 
 EXITS = (
     (errors.EXIT_OK, "traced, and ended normally: Ctrl-C, -d, -M, the target's end, a closed pipe"),
-    (errors.EXIT_FAILED, "no privilege; the kernel refuses; output failed; loss with --fail-on-loss"),
+    (
+        errors.EXIT_FAILED,
+        "no privilege; the kernel refuses; output failed; loss with --fail-on-loss; a rewrite that was refused, not "
+        "confirmed, not written, or not told of, also because of a closed pipe",
+    ),
     (errors.EXIT_USAGE, "usage: a wrong flag or expression, a file that is missing or unreadable"),
     (
         errors.EXIT_NOTHING,

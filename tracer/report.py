@@ -33,6 +33,8 @@ class Messages:
         self.verbose = verbose
         self.condition = False
         """There is one (--where): what it left out is said."""
+        self.closed = False
+        """Whoever read the events has gone."""
 
     def _write(self, line: str) -> None:
         try:
@@ -132,7 +134,9 @@ class Messages:
         if s.lost:
             return TracerError(
                 f"{plural(s.lost, 'event')} lost: the changes were made, and are not told one by one",
-                hint="a larger --buffer, or fewer changes with --rate",
+                hint="whoever read the events went away before the end"
+                if self.closed
+                else "a larger --buffer, or fewer changes with --rate",
             )
         return None if s.reconciled else TracerError("how much was changed is not known for certain")
 

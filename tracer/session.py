@@ -312,6 +312,7 @@ class _Trace:
             problem = e  # the command cannot run
         collector.disable()
         beside(watcher.stop)
+        self.messages.closed = watcher.event == "closed"
         if watcher.event == "failed":
             where = self.options.output if self.options.output not in (None, "-") else "standard output"
             problem = TracerError(f"writing the events to {where} failed: {collector.failure()}")

@@ -553,6 +553,16 @@ def test_counts_that_do_not_add_up_are_an_error(capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().err.startswith("error: THE COUNTS DO NOT ADD UP: ")
 
 
+def test_changes_that_nobody_was_told_of() -> None:
+    """A larger buffer is no help where the reader has gone."""
+    messages = Messages(quiet=True)
+    for closed, words in ((False, "larger --buffer"), (True, "whoever read the events went away")):
+        messages.closed = closed
+        error = messages.rewritten(summary(lost=3, entry_hits=5, changed=5))
+        assert error and error.exit_code == 1 and error.message.startswith("3 events lost: the changes were made")
+        assert error.hint and words in error.hint
+
+
 def test_words_for_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lockdown is named where it is on; want of a capability is told apart from it."""
     why = TracerError("loading the program: program of this type cannot use helper", code="kernel")
