@@ -141,7 +141,7 @@ FEATURES: Sequence[tuple[str, Callable[[Run], str]]] = (
     ),
     (
         "`rewrite --skip`: a function that is skipped",
-        changed("skipped", "not_skipped", "skipped_where_wanted", refused="--skip"),
+        changed("skipped", "skipped_where_wanted", refused="--skip"),
     ),
     ("`rewrite --fail`: one call of ten fails; Go 1.15", changed("one_of_ten_fails", version=r"1\.15")),
     ("`rewrite --fail`: the same; Go 1.26", changed("one_of_ten_fails", version=r"1\.26")),
