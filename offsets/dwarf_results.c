@@ -55,6 +55,9 @@ struct finder {
 	struct variable *vars;
 	size_t n;
 	struct holder holders[RESULTS_MAX];
+	/* of each integer register: what the first caller that has a pointer there has; TYPE_NONE */
+	uint32_t pointers[INT_REGS];
+	uint32_t differ; /* registers that callers have as pointers to different types */
 };
 
 static int word_of(int reg)
@@ -397,6 +400,65 @@ static struct err *read_call(struct finder *f, csh handle, const struct dwarf_en
 	return err ? err : check_holders(f, ret);
 }
 
+/* ---- where callers disagree --------------------------------------------------------------------------------- */
+
+/* Maps, channels and functions are pointers too: runtime.makemap returns what its caller has as a map. */
+static bool is_pointer(uint8_t kind)
+{
+	return kind == GO_POINTER || kind == GO_UNSAFE_POINTER || kind == GO_MAP || kind == GO_CHAN || kind == GO_FUNC;
+}
+
+/* Is the same found behind both? Named types of one kind may be converted into each other. */
+static bool points_alike(const struct go_type *a, const struct go_type *b)
+{
+	return a->kind == b->kind && (a->kind == GO_FUNC || (a->elem == b->elem && a->key == b->key));
+}
+
+/* What a call that fits says of single registers. */
+static void note_pointers(struct finder *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct holder *h = &f->holders[i];
+		const struct go_type *t = &f->types->v[h->type];
+		int word = h->seen[0].word;
+
+		if (word >= INT_REGS || !is_pointer(t->kind))
+			continue;
+		if (f->pointers[word] == TYPE_NONE)
+			f->pointers[word] = h->type;
+		else if (!points_alike(&f->types->v[f->pointers[word]], t))
+			f->differ |= 1u << word;
+	}
+}
+
+static struct err *unsafe_pointer(struct finder *f, uint32_t *ret)
+{
+	struct go_type t = { .kind = GO_UNSAFE_POINTER,
+			     .flags = TYPE_COMPLETE,
+			     .align = 8,
+			     .size = 8,
+			     .elem = TYPE_NONE,
+			     .key = TYPE_NONE };
+	struct err *err = type_table_intern(f->types, "unsafe.Pointer", &t.name);
+
+	return err ? err : type_table_add(f->types, &t, ret);
+}
+
+/* A pointer that one caller makes into another than the next (p := (*T)(f())): which it is nobody knows, and what is behind it would be
+ * read as what it is not. */
+static struct err *settle_pointers(struct finder *f, struct holder *holders, size_t n)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		int word = holders[i].seen[0].word;
+
+		if (word < INT_REGS && is_pointer(f->types->v[holders[i].type].kind) && f->differ >> word & 1)
+			err = unsafe_pointer(f, &holders[i].type);
+	}
+	return err;
+}
+
 /* ---- the calls ---------------------------------------------------------------------------------------------- */
 
 /* Put the results into the function in place of those it has. */
@@ -443,6 +505,8 @@ static struct err *search_calls(struct finder *f, csh handle, const struct bytes
 		struct err *err = read_call(f, handle, caller, p + CALL_SIZE, text->size - i - CALL_SIZE, back, &fits);
 		if (err)
 			return err;
+		if (fits)
+			note_pointers(f);
 		if (fits && words_seen(f) > best_words) {
 			best_words = words_seen(f);
 			memcpy(best, f->holders, sizeof(f->holders));
@@ -469,6 +533,8 @@ struct err *dwarf_infer_results(struct dwarf_info *dw, struct type_table *types,
 		err = dwarf_index_all(dw);
 	if (err)
 		return err;
+	for (size_t i = 0; i < INT_REGS; i++)
+		f.pointers[i] = TYPE_NONE;
 	f.vars = calloc(VARIABLES_MAX, sizeof(*f.vars));
 	if (!f.vars)
 		return &err_nomem;
@@ -481,6 +547,8 @@ struct err *dwarf_infer_results(struct dwarf_info *dw, struct type_table *types,
 		err = search_calls(&f, handle, &text, section->addr, best, &n);
 	cs_close(&handle);
 	free(f.vars);
+	if (!err)
+		err = settle_pointers(&f, best, n);
 	if (!err && n) {
 		err = take_results(func, best, n);
 		func->results_inferred = !err;
