@@ -42,7 +42,7 @@ struct dwarf_func {
 	bool results_missing; /* results cannot be known, and none are in params: Go 1.17 with optimisation leaves them out of DWARF, and
 			      * neither an abstract instance nor a caller tells them (a function without results looks the same) */
 	bool results_inferred; /* results were taken from the variables that a caller keeps them in, checked by the calling convention: the
-			      * words are right; names and named types are a caller's, a pointer to what callers differ on is an
+			      * words are right; names, named types and signs are a caller's, a pointer to what callers differ on is an
 			      * unsafe.Pointer, and results behind the last one that a caller keeps are not there. Their `die` is the
 			      * caller's variable, without a location here */
 };

@@ -490,7 +490,7 @@ struct err *plan_read_signature(struct plan_builder *b, struct plan_func *f, con
 		err = plan_warn(b, f,
 				"the debug information of this Go version leaves the results out: they may be missing");
 	else if (!err && df->results_inferred && needs_types(b))
-		err = plan_warn(b, f, "results were inferred from a caller: names and named types may differ");
+		err = plan_warn(b, f, "results were inferred from a caller: names, named types and signs may differ");
 	if (!err) {
 		err = plan_layout(b, f, func, df, abi_ret, n_params_ret, dict_ret);
 		if (err && err->code != ERR_NOMEM) {

@@ -17,7 +17,7 @@ SOURCE_LINES = (TRACEE / "main.go").read_text().splitlines()
 LINE = next(i for i, text in enumerate(SOURCE_LINES, 1) if text.startswith("func ebpfDemo"))
 
 # Go 1.17 writes no results of optimised functions into the debug information: they are inferred from a caller.
-WARNINGS = {"1.17": ["results were inferred from a caller: names and named types may differ"]}
+WARNINGS = {"1.17": ["results were inferred from a caller: names, named types and signs may differ"]}
 
 # (mode, way of attaching, kind of buffer): all eight for one version, for the others four in which every pair
 # of two values occurs.

@@ -201,3 +201,12 @@ def test_results(name: str, shown: int, seen: dict[str, tuple[list[Any], list[JS
     assert len(said) >= 3
     assert ("leaves the results out" in warned[0]) == (shown == 0)
     assert ("inferred from a caller" in warned[0]) == (shown > 0)
+
+
+def test_sign(seen: dict[str, tuple[list[Any], list[JSON], list[str]]]) -> None:
+    """The only caller has it as another type, which is all that is known: the words are right."""
+    said, returns, warned = seen["signless"]
+    shown = [value for one in returns for value in one["results"].values()]
+    assert [[value % 2**64] for value in shown] == said
+    assert all(value < 0 for value in shown)
+    assert "names, named types and signs may differ" in warned[0]
