@@ -176,8 +176,10 @@ static __always_inline u32 duration_class(u64 ns)
 	       (ns >> (top - DURATION_SUB_BITS) & ((1 << DURATION_SUB_BITS) - 1));
 }
 
-static __always_inline void add_duration(struct fn_counters *n, const struct open_key *call, u32 group, u64 ns)
+static __always_inline void add_duration(struct fn_counters *n, const struct open_key *call, u32 group, u64 began,
+					 u64 now)
 {
+	u64 ns = now - began;
 	struct duration_key key = { .fid = call->fid, .class = duration_class(ns), .group = group };
 	struct duration_sum *sum = durations.lookup(&key);
 	int error;
@@ -198,7 +200,7 @@ static __always_inline void add_duration(struct fn_counters *n, const struct ope
 	if (sum->max < ns)
 		sum->max = ns;
 #ifdef WITH_SPLIT
-	split_end(call, ns, sum);
+	split_end(call, now, ns, sum);
 #endif
 	add(n->counted_returns);
 }
@@ -230,7 +232,7 @@ int hist_hit(struct pt_regs *ctx)
 
 	if (where_hit(ctx, site, ctl, n, now, &key, &began, &group)) {
 		if (site->kind == SITE_RETURN)
-			add_duration(n, &key, group, now - began);
+			add_duration(n, &key, group, began, now);
 		if (site->kind == SITE_ENTRY || site->flags & SITE_DECIDES_LATE)
 			add(n->counted);
 	}
@@ -262,7 +264,7 @@ int hist_hit(struct pt_regs *ctx)
 	if (!begin) {
 		add(n->unpaired);
 	} else {
-		add_duration(n, &key, 0, now - *begin);
+		add_duration(n, &key, 0, *begin, now);
 		open_calls.delete(&key);
 	}
 #endif

@@ -356,7 +356,8 @@ struct goroutine_key { /* map `off_times`, value: struct off_time; value of the 
 };
 
 struct off_time {
-	__u64 since; /* CLOCK_MONOTONIC, ns; of no meaning where it runs */
+	__u64 since; /* CLOCK_MONOTONIC, ns; where it runs, of the last time that it did not */
+	__u64 last;  /* ns: how long that was */
 	__u64 runnable, blocked;
 	__u32 why; /* enum off_why */
 	__u32 zero;

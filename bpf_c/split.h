@@ -35,7 +35,15 @@ static __always_inline void off_end(struct off_time *t, u64 now)
 		t->runnable += now - t->since;
 	else if (t->why == OFF_BLOCKED)
 		t->blocked += now - t->since;
+	if (t->why != OFF_NOT)
+		t->last = now - t->since;
 	t->why = OFF_NOT;
+}
+
+/* The sum as it was at `now`, which a program takes before it comes here: in between it can be preempted, and another thread run. */
+static __always_inline u64 runnable_at(const struct off_time *t, u64 now)
+{
+	return t->since > now ? t->runnable - t->last : t->runnable;
 }
 
 /* The call of `key` begins. Goroutine 0 is every g0's, on which the run-time system runs for others: not followed. */
@@ -63,7 +71,7 @@ static __always_inline void split_begin(const struct site *site, const struct op
 			return;
 		}
 	} else {
-		begun.runnable = t->runnable;
+		begun.runnable = runnable_at(t, now);
 		begun.blocked = t->blocked;
 	}
 	error = off_begun.update(key, &begun);
@@ -71,15 +79,15 @@ static __always_inline void split_begin(const struct site *site, const struct op
 		telemetry_count(BPF_FILE_SPLIT, __LINE__, error);
 }
 
-/* The call of `key` ends, which took ns: into its sum, where it is known what of it was what. */
-static __always_inline void split_end(const struct open_key *key, u64 ns, struct duration_sum *sum)
+/* The call of `key` ends at `now`, which took ns: into its sum, where it is known what of it was what. */
+static __always_inline void split_end(const struct open_key *key, u64 now, u64 ns, struct duration_sum *sum)
 {
 	struct goroutine_key who = { .g = key->g, .pid = key->pid };
 	struct off_begun *begun = off_begun.lookup(key);
 	struct off_time *t = off_times.lookup(&who);
 
 	if (begun && t) {
-		u64 runnable = t->runnable - begun->runnable, blocked = t->blocked - begun->blocked;
+		u64 runnable = runnable_at(t, now) - begun->runnable, blocked = t->blocked - begun->blocked;
 
 		if (runnable + blocked <= ns) {
 			__sync_fetch_and_add(&sum->known, ns);
