@@ -15,8 +15,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +39,7 @@ FEATURES = {
     ),
     "perf": ("", "-DPERFORM_RET"),
 }
+UNUSED_S = 30 * 86400  # then it is taken away
 FILTERS = re.compile(r'^#line 1 "filters\.h"\n(.*?\n)#line \d+ "where\.h"$', re.DOTALL | re.MULTILINE)
 REWRITING = ("-DSLEEPABLE", "-DPERFORM_RET -DSLEEPABLE -DGUARD_SLEEPABLE")
 SUMS = {"count": ("",), "hist": ("", "-DPERFORM_RET"), "stack": ("",)}
@@ -190,17 +194,49 @@ def compile_all(wanted: Iterable[Wanted] | None = None) -> None:
     from tracer import cache
     from tracer.program import Compiler, assemble
 
-    def keep(w: Wanted) -> None:
+    def keep(w: Wanted) -> tuple[str, Wanted]:
         source = assemble(w.name, filters=w.filters)
-        blob = folder() / f"{cache.key(source, w.flags)}.program"
-        if not blob.exists():
-            blob.write_bytes(Compiler().compile(source, w.flags))
-        blob.with_suffix(".json").write_text(json.dumps(asdict(w)))
+        name = cache.key(source, w.flags)
+        blob = folder() / f"{name}.program"
+        if blob.exists():
+            os.utime(blob)
+        else:
+            made = blob.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
+            made.write_bytes(Compiler().compile(source, w.flags))
+            made.replace(blob)
+        return name, w
 
     if os.geteuid() != 0:
         return
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(keep, programs() if wanted is None else wanted))
+        found = dict(pool.map(keep, programs() if wanted is None else wanted))
+    listing = index()
+    known = {path.stem: w for path, w in kept()}
+    made = listing.with_suffix(f".{os.getpid()}.new")
+    made.write_text(json.dumps({name: asdict(w) for name, w in (known | found).items()}))
+    made.replace(listing)
+    for path in folder().iterdir():
+        with suppress(OSError):  # another run was quicker
+            if path.stat().st_mtime < time.time() - UNUSED_S:
+                path.unlink()
+
+
+def index() -> Path:
+    """The list of what was compiled of the sources as they are: what is left of others is not looked at."""
+    from tracer import cache
+    from tracer.program import assemble
+
+    sources = [assemble(name) for name in ("aggregate.bpf.c", "call.bpf.c", "rewrite.bpf.c", "watch.bpf.c")]
+    return folder() / f"{cache.key(*sources)}.list"
+
+
+def kept() -> list[tuple[Path, Wanted]]:
+    """What was compiled ahead."""
+    try:
+        listed = json.loads(index().read_text())
+    except (OSError, ValueError):
+        return []
+    return [(folder() / f"{name}.program", Wanted(**about)) for name, about in sorted(listed.items())]
 
 
 def put_in_place() -> None:
@@ -210,11 +246,7 @@ def put_in_place() -> None:
 
     surroundings = program_cache._surroundings()
     assembled = functools.cache(assemble)
-    for blob in sorted(folder().glob("*.program")):
-        try:
-            about = Wanted(**json.loads(blob.with_suffix(".json").read_text()))
-        except (OSError, ValueError, TypeError):
-            continue
+    for blob, about in kept():
         source, flags = assembled(about.name, filters=about.filters), about.flags
-        if blob.stem == cache.key(source, flags):
+        with suppress(OSError):
             cache.put("program", cache.key(source, flags, *surroundings), blob.read_bytes())
