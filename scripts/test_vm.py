@@ -68,7 +68,7 @@ PLANS = (
         "newest",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not condition and not many_p",
+        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not sleepable_program and not many_p",
     ),
     Plan(
         "6.1",
@@ -77,13 +77,13 @@ PLANS = (
         "not rewriting and not zoo",
         spread="not rewriting and not zoo and not compiled_here and not sleepable_program and not many_p",
     ),
-    Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies)"),
+    Plan("newest-rewriting", "newest", (), "rewriting", spread="rewriting and (1.26 or dies) and not move"),
     Plan(
         "6.12",
         "6.12",
         (),
         "not rewriting and not zoo",
-        spread="sixteen or zoo and 1.24 or features and not sleepable_program",
+        spread="sixteen or zoo and 1.24 or features and not sleepable_program and not capabilities",
     ),
     Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
     Plan(

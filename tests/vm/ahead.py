@@ -98,9 +98,15 @@ def rewriting_programs(wanted: Iterable[tuple[str, ...]]) -> Iterator[Wanted]:
 
 
 def conditioned_programs() -> Iterator[Wanted]:
-    """Of the traces and sums of tests/live/programs/returns, which have a condition."""
-    for verb, function, options in guest.CONDITIONED.values():
-        source = shown(verb, "-b", str(guest.returns()), "--func", function, *options, buffer="ring")
+    """Of the traces and sums that have a condition."""
+    wanted = [
+        (verb, ("-b", str(guest.returns()), "--func", function, *options))
+        for verb, function, options in guest.CONDITIONED.values()
+    ]
+    for function, where in guest.SHAPES_WHERE:
+        wanted.append(("trace", (*guest.shape_options(function, 256), "-b", str(guest.shapes()), "--where", where)))
+    for verb, arguments in wanted:
+        source = shown(verb, *arguments, buffer="ring")
         filters, flags = FILTERS.search(source), plain_flags(source)
         text = filters[1] if filters else None
         if verb == "trace":
@@ -112,7 +118,7 @@ def conditioned_programs() -> Iterator[Wanted]:
 
 
 def programs() -> Iterator[Wanted]:
-    """Of all tests but some of those that have a condition and change nothing."""
+    """Of nearly all tests."""
     seen = set()
     for arguments, buffer in traces():
         base = plain_flags(shown("trace", *arguments, buffer=buffer))

@@ -93,6 +93,9 @@ SHAPES = [
 ]
 
 
+# What these are filtered by: a condition that waits for the return is the most that can stand before the steps.
+SHAPES_WHERE = [("two", 'b == "beta" && duration > 0'), ("deep", "len(pairs) == 2 && duration > 0")]
+
 KINDS = 'b=false, i8=-128, u16=65535, c=9, i64=-1, s="literal of", p=nil'
 PLACES = 'p.Method="PUT", p.Retries=-1, p.Price=0.5, p.Inner.B=7, p.Items[1]=22, p.Next.Retries=1, xs[2]=77'
 

@@ -26,11 +26,8 @@ def test_shorter_variant(tracer: Tracer) -> None:
     check_variant("deep", 256, {"TRACER_CALL_DEEP": "short"}, tracer)
 
 
-@pytest.mark.parametrize(
-    ("function", "where"), [("two", 'b == "beta" && duration > 0'), ("deep", "len(pairs) == 2 && duration > 0")]
-)
+@pytest.mark.parametrize(("function", "where"), guest.SHAPES_WHERE)
 def test_condition(function: str, where: str, tracer: Tracer) -> None:
-    """A condition that waits for the return is the most that can stand before the steps."""
     check_variant(function, 256, {"TRACER_CALL_DEEP": "short"}, tracer, "--where", where)
 
 
