@@ -134,7 +134,9 @@ sys.exit(script.main(["--jobs", "2", "6.1", "newest", "6.12"]))
 def test_a_signal_ends_the_machines_too(number: signal.Signals, tmp_path: Path) -> None:
     """Those that run; the third is not begun."""
     done = subprocess.Popen(
-        [sys.executable, "-c", RUNS, str(Path(script.__file__).parent), str(tmp_path)], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", RUNS, str(Path(script.__file__).parent), str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # the tests themselves may run under nohup
     )
     outputs = [tmp_path / name / "output" for name in ("newest", "6.1")]
     pids: list[int] = []
