@@ -68,7 +68,8 @@ PLANS = (
         "newest",
         (),
         "not rewriting and not zoo",
-        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not sleepable_program and not many_p",
+        spread="not rewriting and (not zoo or 1.26) and not compiled_here and not sleepable_program and not many_p"
+        " and not capabilities",
     ),
     Plan(
         "6.1",
@@ -83,7 +84,7 @@ PLANS = (
         "6.12",
         (),
         "not rewriting and not zoo",
-        spread="sixteen or zoo and 1.24 or features and not sleepable_program and not capabilities",
+        spread="sixteen and not texts or zoo and 1.24 or features and not sleepable_program and not capabilities",
     ),
     Plan("6.12-rewriting", "6.12", (), "rewriting", spread=None),
     Plan(
