@@ -138,8 +138,8 @@ static __always_inline void read_goroutine(struct pt_regs *ctx, const struct sit
 	ret->flags = flags;
 }
 
-/* The goroutine whose calls end; returns the stack pointer that it goes on with. At the call of runtime.gogo in runtime.recovery, on the system
- * stack, both stand in the gobuf that the call is given. 0: it could not be read. */
+/* The goroutine whose calls end; returns the stack pointer that it goes on with, 0 where it cannot be read. At the call of runtime.gogo in
+ * runtime.recovery, on the system stack, both stand in the gobuf that the call is given. */
 static __always_inline u64 read_unwound(struct pt_regs *ctx, const struct site *site, const struct control *ctl,
 					struct goroutine *ret)
 {

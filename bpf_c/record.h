@@ -423,7 +423,7 @@ struct write {
 };
 
 enum write_outcome {
-	WRITE_NOT_TRIED = 0,  /* an earlier one failed, and it is all or nothing */
+	WRITE_NOT_TRIED = 0,  /* or of no effect: another one failed, and it is all or nothing */
 	WRITE_DONE = 1,       /* written, and read back */
 	WRITE_REFUSED = 2,    /* the memory takes no writes */
 	WRITE_DIFFERS = 3,    /* something else stands there after the write */

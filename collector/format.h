@@ -71,7 +71,8 @@ static inline const char *function_name(const struct collector *c, uint32_t fid)
 /* The value of that name among those that a site reads: its index, or −1. */
 int format_find_value(const struct site_ref *ref, const char *name);
 
-/* How one change of a record went: the first of its writes that failed, else WRITE_DONE. */
+/* How one change of a record went: the first of its writes that failed, else WRITE_DONE; WRITE_NOT_TRIED where the call was to be skipped
+ * and was not, since the body ran then and made the results. */
 enum write_outcome format_outcome(const struct rewrite *rewrite, const struct record_view *view,
 				  const struct rewrite_change *change);
 
